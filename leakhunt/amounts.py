@@ -19,7 +19,7 @@ _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SCALES = _BINARY | _DECIMAL
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<scale>[A-Za-z]*)")
 # What the kernel's interfaces take: a signed 64-bit number.
-_MOST_BYTES = 2**63
+_MAX_BYTES = 2**63
 _EXAMPLES = {
     Unit.BYTES: "4 KiB/call",
     Unit.BLOCKS: "0.5 blocks/call",
@@ -40,7 +40,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     scale = _SCALES.get(match["scale"].upper()) if match else None
     size = float(match["number"]) * scale if match and scale else 0.0
-    if not 1 <= size < _MOST_BYTES:
+    if not 1 <= size < _MAX_BYTES:
         raise UsageError(
             message(
                 "amount.invalid-size",

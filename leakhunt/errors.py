@@ -6,9 +6,11 @@ to do. Exit codes 0, 1, 3 and 9 are results, not errors: see `leakhunt.analysis.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
-from leakhunt.text.message import Text
+from leakhunt.text.message import Text, message
+from leakhunt.text.system import system_text
 
 # The exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it.
 INTERRUPTED = 130
@@ -60,6 +62,18 @@ class CannotWrite(LeakhuntError):
     """The place for the results does not take them: full, read-only, already used."""
 
     exit_code = 7
+
+
+def cannot_write_to(place: Path, error: OSError) -> CannotWrite:
+    """The error for a place of results that the system refuses to write to."""
+    return CannotWrite(
+        message(
+            "file.cannot-write-to",
+            "{where}: {strerror}. Choose another place with --out",
+            where=place,
+            strerror=system_text(error),
+        )
+    )
 
 
 class ScenarioFailed(LeakhuntError):

@@ -29,8 +29,8 @@ from leakhunt.storage import run_file, run_writer
 # The tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The programs that make the pages are tested where they are.
-sys.path.append(str(Path(__file__).parents[1] / "docs"))
+# The programs that make the pages, and the checks of each Python, are tested where they are.
+sys.path += [str(Path(__file__).parents[1] / "docs"), str(Path(__file__).parent / "pythons")]
 
 # What the tests start ends with them, also where they are killed.
 _REAPER = Reaper()

@@ -90,7 +90,7 @@ CAME_LATER = (
     "ReportJsonRun.recommended_limit",
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
     "Suspect.distribution", "ReportJsonRun.processes", "PlannedLoad.agent",
-    "PlannedLoad.by_route", "ReportJsonRun.routes",
+    "PlannedLoad.by_route", "ReportJsonRun.routes", "Peak.holders",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {

@@ -285,14 +285,14 @@ def test_an_error_carries_a_message_which_is_said_when_it_is_shown(module: Path)
     assert found == []
 
 
-MOST_LINES_OF_A_VERB = 80
+MAX_LINES_OF_A_VERB = 80
 
 
 def test_a_verb_is_its_options_a_call_of_the_engine_and_what_it_prints() -> None:
     texts = {file.stem: file.read_text(encoding="utf-8") for file in (PACKAGE / "cli").glob("*.py")}
     verbs = {name: text for name, text in texts.items() if "\n@click.command(" in text}
     assert {"run", "hunt", "soak", "gate"} <= set(verbs)
-    long = {name for name, text in verbs.items() if text.count("\n") > MOST_LINES_OF_A_VERB}
+    long = {name for name, text in verbs.items() if text.count("\n") > MAX_LINES_OF_A_VERB}
     assert not long
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from leakhunt.model.plan import Plan, PlannedWatch
 from leakhunt.model.run import FREE_MEMORY, Outcome
 from leakhunt.model.series import ANONYMOUS, RSS, SERIES, Series
-from leakhunt.service.watch import Watch, WatchHooks, WatchNews, WatchPlace
+from leakhunt.service.watch import Watch, WatchEvent, WatchHooks, WatchPlace
 from leakhunt.service.watched_tree import ProcessBirth, WatchReading
 from leakhunt.text.message import Text
 
@@ -30,7 +30,7 @@ class ToldClock:
 
     now: float = 100_000.0
     offset: float = 1.7e9
-    pace: float = 0.0
+    throughput: float = 0.0
     file: Path | None = None
     slept: int = 0
     at: dict[int, Callable[[ToldClock], None]] = field(default_factory=dict)
@@ -48,8 +48,8 @@ class ToldClock:
             whole = self.file.with_suffix(".next")  # one who is killed leaves no half of a time
             whole.write_text(repr(self.now), encoding="ascii")
             whole.replace(self.file)
-        if self.pace:
-            time.sleep(self.pace)
+        if self.throughput:
+            time.sleep(self.throughput)
         change = self.at.pop(self.slept, None)
         if change is not None:
             change(self)
@@ -106,21 +106,21 @@ def watched(
     *,
     hours: float,
     limits: Mapping[str, int] | None = None,
-    told: Callable[[WatchNews], Text | None] = lambda news: None,
+    on_alarm: Callable[[WatchEvent], Text | None] = lambda news: None,
     interval: float = 10,
     wait: float = 600,
 ) -> Outcome:
     """Watch it for so many hours since the watch began."""
     bounds = {FREE_MEMORY: 64 << 30} if limits is None else limits
-    hooks = WatchHooks(limits=lambda reading: bounds, told=told)
+    hooks = WatchHooks(limits=lambda reading: bounds, on_alarm=on_alarm)
     place = WatchPlace(plan(interval), file, hours * HOUR, wait, {})
     return Watch(place, source, clock, hooks).carry_out()
 
 
 def main() -> None:
-    file, hours, pace = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+    file, hours, throughput = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     kept = file.with_suffix(".now")
-    clock = ToldClock(pace=pace, file=kept)
+    clock = ToldClock(throughput=throughput, file=kept)
     if kept.exists() and kept.read_text("ascii"):
         clock.now = float(kept.read_text("ascii"))
     watched(file, clock, ToldSource(clock, wavy), hours=hours)

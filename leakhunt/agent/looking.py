@@ -1,11 +1,12 @@
 """What a visitor says of the objects in its process, in small slices; sent there as source text.
 
 It imports the standard library only, as `standalone` does, and keeps no object longer than one
-pass takes. The names of what it finds are made by `leakhunt.instruments.reference_chains`, whose
-source comes first, into the same namespace.
+pass takes. What objects refer to is said, and the names of what it finds are made, by
+`leakhunt.instruments.reference_chains`, whose source comes first, into the same namespace.
 
 Every word that looks at all objects is answered by pieces: arrays of 64-bit numbers, each after a
-letter. Between two slices, other threads run.
+letter. Between two slices, other threads run. The collector lists its objects in one call, in which
+no other thread runs: where there are many, they are found from the roots instead, slice by slice.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import resource
 import sys
 import threading
 import time
 import types
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -27,34 +29,45 @@ from typing import Any
 _SLICE_SECONDS = 0.002
 _TOGETHER = 500
 # Containers from this length on are followed.
-_LEAST_LENGTH = 16
+_MIN_LENGTH = 16
 # What everybody refers to, and what is too small to ask for.
 _PLAIN = (type(None), bool, int, float)
 _SIZED = (list, dict, set, deque, bytearray)
 _STORAGE = 1 << 63
 # Frames have no address that lasts: they are told by small numbers.
-_MOST_FRAMES = 4000
+_MAX_FRAMES = 4000
+# With more blocks than this, the collector's list would take too long; where they are not counted,
+# they are taken to be as small as this.
+_MAX_BLOCKS = 1_000_000
+_BLOCK_BYTES = 64
+# What is asked of a word that has to list all objects, however long that takes.
+DEEP = "deep"
+# What refers to more than this is asked on the clock: that is one call.
+_LARGE = 10_000
 _HEAD_BYTES = max(sys.getsizeof([]) - [].__sizeof__(), 0)
+if "referents_of" not in globals():  # imported, not sent
+    from leakhunt.instruments.reference_chains import referents_of
 
 
 class _Slices:
     """Rests between slices, and remembers what took longest without another thread running.
 
     Within Python code other threads have their turn after `sys.getswitchinterval`; what is one call
-    of C code is measured.
+    of C code is measured. `is_walk`: objects are found from the roots, and not listed at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, about: str = "") -> None:
         self.longest = sys.getswitchinterval()
         self.busy = 0.0
+        self.is_walk = about != DEEP and _are_many()
+        self.count = 0
         self._since = time.thread_time()
 
-    def objects(self) -> list[Any]:
-        """All objects that the collector tracks."""
-        since = time.thread_time()
-        found = gc.get_objects()
-        self.longest = max(self.longest, time.thread_time() - since)
-        self.end()
+    def call(self, function: Callable[..., list[Any]], *values: Any) -> list[Any]:
+        """What a function of C says that may take long; by the clock, since the process waits."""
+        since = time.perf_counter()
+        found = function(*values)
+        self.longest = max(self.longest, time.perf_counter() - since)
         return found
 
     def end(self, least: float = 0.0) -> None:
@@ -65,42 +78,114 @@ class _Slices:
             time.sleep(taken)
             self._since = time.thread_time()
 
-    def said(self, objects: int) -> bytes:
+    def said(self) -> bytes:
         """What is said of a pass."""
         self.end()
         longest, busy = int(self.longest * 1e9), int(self.busy * 1e9)
-        said = {"objects": objects, "longest_ns": longest, "busy_ns": busy}
+        said = {"objects": self.count, "longest_ns": longest, "busy_ns": busy,
+                "walked": int(self.is_walk)}  # fmt: skip
         return _piece(b"S", json.dumps(said).encode())
+
+
+def _are_many() -> bool:
+    """Whether the process may have too many objects for one call to list them."""
+    blocks = sys.getallocatedblocks()
+    if not blocks:
+        with open("/proc/self/statm", encoding="ascii") as words:
+            blocks = int(words.read().split()[1]) * resource.getpagesize() // _BLOCK_BYTES
+    return blocks > _MAX_BLOCKS
 
 
 def _piece(letter: bytes, values: Any) -> bytes:
     return letter + (values if isinstance(values, bytes) else array("Q", values).tobytes())
 
 
-def _batches(objects: list[Any], slices: _Slices) -> Iterator[list[Any]]:
-    """The objects by and by; what was given is let go."""
-    while objects:
-        yield objects[-_TOGETHER:]
-        del objects[-_TOGETHER:]
+def _batches(slices: _Slices) -> Iterator[list[Any]]:
+    """The objects that the collector tracks, by and by; what was given is let go."""
+    for batch in _walk(slices) if slices.is_walk else _listed(slices):
+        slices.count += len(batch)
+        yield batch
         slices.end(_SLICE_SECONDS)
 
 
-def graph() -> Iterator[bytes]:
+def _listed(slices: _Slices) -> Iterator[list[Any]]:
+    """All of them, as the collector lists them."""
+    objects = slices.call(gc.get_objects)
+    if _IMMORTAL:
+        objects += [each for each in list(sys.modules.values()) if not gc.is_tracked(each)]
+    slices.end()
+    while objects:
+        yield objects[-_TOGETHER:]
+        del objects[-_TOGETHER:]
+
+
+def _walk(slices: _Slices) -> Iterator[list[Any]]:
+    """Those that the roots lead to, each once.
+
+    Of the addresses that were seen there is a byte for 32: no object takes less.
+    """
+    seen: dict[int, bytearray] = {}
+    waiting: list[Any] = []
+    most = 2 * sys.getallocatedblocks() + _MAX_BLOCKS  # the process may be faster than we are
+    tracked = gc.is_tracked
+
+    def put(found: list[Any]) -> None:
+        for turn, each in enumerate(found):
+            if not turn % _TOGETHER:
+                slices.end(_SLICE_SECONDS)
+            if tracked(each) or type(each) in _OPENED:
+                name = id(each)
+                page = seen.get(name >> 24)
+                if page is None:
+                    page = seen[name >> 24] = bytearray(1 << 19)
+                if not page[name >> 5 & 0x7FFFF]:
+                    page[name >> 5 & 0x7FFFF] = 1
+                    waiting.append(each)
+
+    for root in _walked_from():
+        put(root)
+    while waiting and slices.count < most:
+        batch = waiting[-_TOGETHER:]
+        del waiting[-_TOGETHER:]
+        for found in _below(batch, slices):
+            put(found)
+        yield [each for each in batch if tracked(each) or type(each) in _IMMORTAL]
+
+
+def _walked_from() -> Iterator[list[Any]]:
+    """Modules, what running frames refer to, and all classes with what they have."""
+    yield [sys.modules, *list(sys.modules.values())]
+    own = threading.get_ident()
+    for thread, frame in sys._current_frames().items():
+        if thread != own:
+            for each in _stack(frame):
+                yield [*referents_of(each), *_variables(each)]
+    classes: list[type] = [object]
+    known: set[type] = {object}
+    for kind in classes:  # it grows on the way
+        yield [kind, *referents_of(type.__getattribute__(kind, "__dict__"))]
+        subclasses: list[type] = type.__subclasses__(kind)
+        below = [each for each in subclasses if each not in known]
+        known.update(below)
+        classes += below
+
+
+def graph(about: str = "") -> Iterator[bytes]:
     """All objects that the collector tracks, what they refer to, and their sizes.
+
+    Many are found from the roots, but with `DEEP`: those that only C code refers to are not told.
 
     Pieces: K kinds and N their names (JSON), R roots with their names, O rows of (object, kind,
     size, number of referents), E referents in the same order, L rows of (leaf, kind, size, bytes
     that Python did not allocate), S what is said of the pass.
     """
-    slices = _Slices()
+    slices = _Slices(about)
     sizes = _Sizes()
     yield from _roots()
-    objects = slices.objects()
-    count = len(objects)
-    for batch in _batches(objects, slices):
+    for batch in _batches(slices):
         yield from _rows(batch, sizes, slices)
     yield _piece(b"N", json.dumps(sizes.names).encode())
-    yield slices.said(count)
+    yield slices.said()
 
 
 def _roots() -> Iterator[bytes]:
@@ -115,9 +200,9 @@ def _roots() -> Iterator[bytes]:
             continue
         for each in _stack(frame):
             number += 1
-            if number >= _MOST_FRAMES:
+            if number >= _MAX_FRAMES:
                 return
-            found = [*gc.get_referents(each), *_variables(each)]
+            found = [*referents_of(each), *_variables(each)]
             yield _piece(
                 b"F", json.dumps([number, f"frame of {each.f_code.co_qualname}()"]).encode()
             )
@@ -147,7 +232,8 @@ def _rows(batch: list[Any], sizes: _Sizes, slices: _Slices) -> Iterator[bytes]:
     for turn, each in enumerate(chain(batch, opened)):  # it grows on the way
         if not turn % _TOGETHER:
             slices.end(_SLICE_SECONDS)
-        below = _referents(each)
+        is_large = type(each) in _SIZED and len(each) > _LARGE
+        below = chain.from_iterable(_below([each], slices)) if is_large else _referents(each)
         count = len(edges)
         for one in below:
             if type(one) in _PLAIN:
@@ -170,6 +256,22 @@ def _rows(batch: list[Any], sizes: _Sizes, slices: _Slices) -> Iterator[bytes]:
     yield b"B" + natives.tobytes()
 
 
+def _below(objects: list[Any], slices: _Slices) -> Iterator[list[Any]]:
+    """What objects refer to; of a large list piece by piece, of all others in one call."""
+    others = []
+    for each in objects:
+        if type(each) is not list or len(each) <= _LARGE:
+            others.append(each)
+            continue
+        for at in range(0, len(each), _LARGE):
+            yield each[at : at + _LARGE]
+            slices.end(_SLICE_SECONDS)
+    if len(others) == 1:
+        yield slices.call(_referents, others[0])
+    elif others:
+        yield slices.call(referents_of, *others)
+
+
 def _referents(each: Any) -> list[Any]:
     """What an object refers to, with what it does not say.
 
@@ -177,8 +279,8 @@ def _referents(each: Any) -> list[Any]:
     """
     if type(each) is _ndarray():
         return [each.base] if each.base is not None else []
-    found = gc.get_referents(each)
-    if type(each) is dict and len(found) == len(each) >= _LEAST_LENGTH:
+    found = referents_of(each)
+    if type(each) is dict and len(found) == len(each) >= _MIN_LENGTH:
         found += list(each)
     return found
 
@@ -188,7 +290,12 @@ def _ndarray() -> Any:
 
 
 # What is not tracked, and refers to others all the same.
-_OPENED = (tuple, dict, frozenset, types.CodeType)
+_OPENED: tuple[type, ...] = (tuple, dict, frozenset, types.CodeType)
+# Free-threaded builds may make these immortal, and track them no more.
+_IMMORTAL: tuple[type, ...] = ()
+if "free-threading" in sys.version:
+    _IMMORTAL = (types.ModuleType, types.FunctionType, type)
+    _OPENED += _IMMORTAL
 
 
 class _Sizes:
@@ -266,27 +373,25 @@ def _label(each: Any) -> list[str]:
     return ["", "M"]
 
 
-def lengths() -> Iterator[bytes]:
+def lengths(about: str = "") -> Iterator[bytes]:
     """How many objects there are of each kind, and the lengths of containers.
 
     Pieces: C rows of (container, kind, length), K rows of (kind, objects), N names, S the pass.
     """
-    slices = _Slices()
-    objects = slices.objects()
-    count = len(objects)
+    slices = _Slices(about)
     kinds: Counter[type] = Counter()
-    for batch in _batches(objects, slices):
+    for batch in _batches(slices):
         kinds.update(map(type, batch))
-        below = gc.get_referents(*batch)
+        below = chain.from_iterable(_below(batch, slices))
         loose = [each for each in below if type(each) is dict and not gc.is_tracked(each)]
         rows = [value for each in (*batch, *loose) if _is_sized(type(each))
-                and (length := len(each)) >= _LEAST_LENGTH
+                and (length := len(each)) >= _MIN_LENGTH
                 for value in (id(each), id(type(each)), length)]  # fmt: skip
         yield _piece(b"C", rows)
     yield _piece(b"K", [value for kind, number in kinds.items() for value in (id(kind), number)])
     names = {id(kind): _described(kind) for kind in (*kinds, *_SIZED)}
     yield _piece(b"N", json.dumps(names).encode())
-    yield slices.said(count)
+    yield slices.said()
 
 
 def _is_sized(kind: type) -> bool:
@@ -296,25 +401,34 @@ def _is_sized(kind: type) -> bool:
 _LENGTHS = [kind.__len__ for kind in _SIZED]
 
 
-def named(text: str) -> dict[str, list[dict[str, Any]]]:
+def named(text: str) -> dict[str, Any]:
     """The names of objects, each by the addresses on the way from a root down to it.
 
     None of what is not there any more. Of each: its path, its kind, the file that it is of, and the
     kinds of its newest items.
     """
-    slices = _Slices()
+    given = json.loads(text)
+    slices = _Slices(given["about"])
+    starts: dict[int, Any] = {id(each): each for each in list(sys.modules.values())}
+    # What no root leads to is at the head of its own way; the collector lists it.
+    loose = {way[0] for way in given["ways"] if len(way) <= 2 and way[0] >= _MAX_FRAMES}
+    loose -= set(starts)
+    if loose and not slices.is_walk:
+        for batch in _listed(slices):
+            starts.update((id(each), each) for each in batch if id(each) in loose)
+            slices.end(_SLICE_SECONDS)
     found = []
-    for each in json.loads(text):
-        found.append(_named(each))
+    for way in given["ways"]:
+        found.append(_named(way, starts))
         slices.end(_SLICE_SECONDS)
-    return {"named": found}
+    return {"named": found, "longest_ns": int(slices.longest * 1e9)}
 
 
-def _named(addresses: Sequence[int]) -> dict[str, Any]:
-    frame, links = "", _walked(addresses)
+def _named(addresses: Sequence[int], starts: Mapping[int, Any]) -> dict[str, Any]:
+    frame, links = "", _way(addresses, starts)
     if not links:
         return {}
-    if addresses[0] < _MOST_FRAMES:
+    if addresses[0] < _MAX_FRAMES:
         frame = f"frame of {links[0].f_code.co_qualname}()"
     space = globals()
     told = links[:-1] if len(links) > 1 and space["are_attributes"](links[-2], links[-1]) else links
@@ -349,24 +463,21 @@ def _newest(container: Any) -> list[Any]:
 _MISSING = object()
 
 
-def _walked(addresses: Sequence[int]) -> list[Any]:
+def _way(addresses: Sequence[int], starts: Mapping[int, Any]) -> list[Any]:
     """The objects at these addresses, each found among the referents of the one before."""
     first = addresses[0]
-    if first < _MOST_FRAMES:
+    if first < _MAX_FRAMES:
         stacks = sys._current_frames()
         stacks.pop(threading.get_ident(), None)
         frames = list(chain.from_iterable(map(_stack, stacks.values())))
-        starts = frames[first - 1 : first]
+        links = frames[first - 1 : first]
     else:
-        starts = [each for each in list(sys.modules.values()) if id(each) == first]
-        if not starts and len(addresses) <= 2:  # what only C code holds
-            starts = [each for each in gc.get_objects() if id(each) == first]
-    links = starts
+        links = [starts[first]] if first in starts else []
     for address in addresses[1:]:
         if not links:
             return []
         above = links[-1]
-        below = list(gc.get_referents(above))
+        below = list(referents_of(above))
         if type(above) is types.FrameType:
             below += _variables(above)
         found = next((each for each in below if id(each) == address), _MISSING)
@@ -395,59 +506,9 @@ def facts() -> dict[str, Any]:
     }
 
 
-def trace(frames: str) -> dict[str, Any]:
-    """Switch tracemalloc on; it was on before: its frames stay as they are."""
-    import tracemalloc
-
-    if not tracemalloc.is_tracing():
-        tracemalloc.start(int(frames))
-        _tracing.append(True)
-    return {"bytes": tracemalloc.get_tracemalloc_memory()}
-
-
-def traced() -> Iterator[bytes]:
-    """The places of what was allocated since, and is alive: T (file, line, bytes, blocks) rows."""
-    import tracemalloc
-
-    cost = tracemalloc.get_tracemalloc_memory()
-    snapshot = tracemalloc.take_snapshot()
-    untrace()
-    time.sleep(0)
-    found = snapshot.statistics("traceback")
-    rows = [
-        [[[frame.filename, frame.lineno] for frame in each.traceback], each.size, each.count]
-        for each in found[:_MOST_PLACES]
-        if each.traceback[-1].filename != __file__
-    ]
-    said = {"cost": cost, "bytes": sum(each.size for each in found), "places": rows}
-    yield _piece(b"T", json.dumps(said).encode())
-
-
-_MOST_PLACES = 200
-_tracing: list[bool] = []
-
-
-def untrace() -> dict[str, Any]:
-    """Switch tracemalloc off, if it was us who switched it on."""
-    import tracemalloc
-
-    if _tracing:
-        _tracing.clear()
-        tracemalloc.stop()
-    return {}
-
-
-def end() -> None:
-    """What comes last, however the visit ends."""
-    untrace()
-
-
 WORDS = {
     "graph": graph,
     "lengths": lengths,
     "named": named,
     "facts": facts,
-    "trace": trace,
-    "traced": traced,
-    "untrace": untrace,
 }

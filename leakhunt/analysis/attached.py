@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from leakhunt.amounts import Amount
+from leakhunt.analysis.attribution.clusters import past_allocators
 from leakhunt.analysis.attribution.known_causes import catalogue, concerns, title_of
 from leakhunt.analysis.retained import retained_heap
 from leakhunt.analysis.verdict.judge import judge
@@ -20,6 +21,7 @@ from leakhunt.model.attached import (
     Grower,
     MemoryBound,
     PossibleCause,
+    TraceStretch,
     VisitCost,
 )
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
@@ -30,9 +32,9 @@ from leakhunt.model.series import LIVE_HEAP, PYTHON_LIVE, RSS
 from leakhunt.text.message import Text, message, word
 
 _NOTE = "visit"
-# The fact of a traced stretch that says what it cost.
-TRACE_COST = "trace cost"
-_MOST_PLACES = 12
+# The facts of a traced stretch: what it cost, and by what it was traced and why.
+TRACE_COST, TRACE_WHY = "trace cost", "trace"
+_MAX_PLACES = 12
 _LINES: Mapping[str, tuple[Text, Text]] = {
     "live_python": (
         message("attach.breakdown.live_python", "live Python heap"),
@@ -102,7 +104,7 @@ def attach_report(runs: Sequence[Run], generator: str) -> AttachReport:
     assert visit is not None
     retained = by_instrument.get(Instrument.RETAINED)
     grown = by_instrument.get(Instrument.OBJGRAPH)
-    traced = by_instrument.get(Instrument.TRACEMALLOC)
+    traced = by_instrument.get(Instrument.MEMRAY) or by_instrument.get(Instrument.TRACEMALLOC)
     values = _values(run, "end") or _values(run, "start")
     allocators = (run.environment.get(name, "") for name in (ALLOCATOR, PYTHON_ALLOCATOR))
     return AttachReport(
@@ -120,9 +122,10 @@ def attach_report(runs: Sequence[Run], generator: str) -> AttachReport:
         seconds_watched=float(run.calls_done),
         verdict=judge(run) if visit.duration_seconds else None,
         growers=tuple(map(_grower, grown.findings)) if grown is not None else (),
-        places=tuple(map(_place, traced.findings[:_MOST_PLACES])) if traced is not None else (),
+        places=tuple(map(_place, traced.findings[:_MAX_PLACES])) if traced is not None else (),
+        trace=_trace(traced),
         cost=_cost(run),
-        caveats=(*_caveats(run, values), *_trace_cost(traced)),
+        caveats=(*_caveats(run, values), *_trace_facts(traced)),
     )
 
 
@@ -231,8 +234,20 @@ def _grower(found: Finding) -> Grower:
 
 
 def _place(found: Finding) -> AllocatedPlace:
-    where = str(found.stack[0]) if found.stack else "?"
-    return AllocatedPlace(where, found.sizes[-1], found.counts[-1])
+    """What allocated, past functions that only hand memory out; of C code, what called it."""
+    stack = past_allocators(found.stack)
+    if not stack:
+        return AllocatedPlace("?", found.sizes[-1], found.counts[-1])
+    objects = found.facts.get("objects", ())[len(found.stack) - len(stack) :]
+    is_native = not stack[0].is_python
+    caller = next((frame for frame in stack if frame.is_python), None) if is_native else None
+    return AllocatedPlace(
+        place=str(stack[0]),
+        size_bytes=found.sizes[-1],
+        blocks=found.counts[-1],
+        shared_object=str(objects[0]) if is_native and objects else "",
+        called_from=str(caller) if caller is not None else "",
+    )
 
 
 def _cost(run: Run) -> VisitCost | None:
@@ -252,10 +267,19 @@ def _cost(run: Run) -> VisitCost | None:
     )
 
 
-def _trace_cost(traced: Run | None) -> Iterator[Text]:
-    """What tracing cost, as it was measured."""
-    if traced is not None and (cost := traced.facts.get(TRACE_COST)):
-        yield cost
+def _trace(traced: Run | None) -> TraceStretch | None:
+    """By what allocations were traced; None: they were not, nor was that tried."""
+    if traced is None or traced.plan.instrument is None:
+        return None
+    cost = traced.facts.get(TRACE_COST)
+    tool = traced.plan.instrument.value if cost else ""
+    return TraceStretch(tool, traced.facts.get(TRACE_WHY, ""), cost)
+
+
+def _trace_facts(traced: Run | None) -> Iterator[Text]:
+    """By what it was traced and why, and what that cost, as it was measured."""
+    if traced is not None:
+        yield from filter(None, map(traced.facts.get, (TRACE_WHY, TRACE_COST)))
 
 
 def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:
@@ -264,6 +288,12 @@ def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:
             "attach.swapped",
             "{size} are swapped out, and not part of RSS.",
             size=Amount(values["swapped"]),
+        )
+    if any(each.get("walked") for each in run.notes if each.get("kind") == _NOTE):
+        yield message(
+            "attach.walked",
+            "The objects were found from the roots, in slices: those that only C code refers to are"
+            " missing. --deep lists all objects in one pause.",
         )
     if run.plan.visit is not None and not run.plan.visit.touches:
         yield message(

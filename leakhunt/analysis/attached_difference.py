@@ -11,8 +11,8 @@ from leakhunt.model.retained import OTHER, HolderKind, RetainedHolder
 from leakhunt.text.message import message
 
 # A holder that changed by less is not told, nor are more than so many.
-_LEAST_BYTES = 16 << 10
-_MOST_HOLDERS = 15
+_MIN_BYTES = 16 << 10
+_MAX_HOLDERS = 15
 _LINK = " -> "
 
 
@@ -52,11 +52,11 @@ def _holders(before: AttachReport, after: AttachReport) -> list[LookChange]:
         )
         for path in {**had, **has}
     ]
-    told = [each for each in changes if abs(each.grown_bytes) >= _LEAST_BYTES]
+    told = [each for each in changes if abs(each.grown_bytes) >= _MIN_BYTES]
     told.sort(key=lambda each: -each.grown_bytes)
-    if len(told) <= _MOST_HOLDERS:
+    if len(told) <= _MAX_HOLDERS:
         return told
-    largest = sorted(told, key=lambda each: -abs(each.grown_bytes))[:_MOST_HOLDERS]
+    largest = sorted(told, key=lambda each: -abs(each.grown_bytes))[:_MAX_HOLDERS]
     return sorted(largest, key=lambda each: -each.grown_bytes)
 
 

@@ -53,10 +53,12 @@ def next_place(low: int, high: int, tried: Mapping[int, BisectStep]) -> int | No
 
     Those that were tried and are not decided are gone around.
     """
-    left = [place for place in range(low + 1, high) if place not in tried]
-    return min(left, key=lambda place: (abs(place - (low + high) / 2), place)) if left else None
+    untried = [place for place in range(low + 1, high) if place not in tried]
+    return (
+        min(untried, key=lambda place: (abs(place - (low + high) / 2), place)) if untried else None
+    )
 
 
-def chance_of_all(steps: Sequence[BisectStep]) -> float:
+def joint_probability(steps: Sequence[BisectStep]) -> float:
     """The chance that all of these are right, at least: whatever one has to do with another."""
     return max(1 - sum(1 - (step.confidence or 0.0) for step in steps), 0.0)

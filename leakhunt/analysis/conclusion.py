@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from leakhunt.amounts import Amount, Rate
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import Difference, JudgedRun, Report
-from leakhunt.model.series import RSS, short_title
+from leakhunt.model.series import DURATION, RSS, short_title
 from leakhunt.model.verdict import KillForecast, Outlook, Status
 from leakhunt.text.message import Message, Text, joined, mentions, message, sentences
 
@@ -15,6 +16,10 @@ from leakhunt.text.message import Message, Text, joined, mentions, message, sent
 _DEAR_RATIO = 1.5
 # More names than these are a number.
 _NAMED = 3
+# Runs that overlap by more than this part of the shorter one ran side by side.
+_TOGETHER = 0.2
+_ON_TIME = ("conclusion.times", "conclusion.costs")
+_NANOSECONDS = 1e9
 _ENDS = (Outlook.KILLED, Outlook.EXCEEDED, Outlook.AT_PACE, Outlook.SLOWING)
 
 
@@ -149,7 +154,28 @@ def _help(report: Report) -> Text | None:
                 names=tuple(map(_cost, costly)),
             )
         )
-    return sentences([joined(parts, "; ", "")])
+    text = joined(parts, "; ", "")
+    if any(mentions(text, each) for each in _ON_TIME) and _were_together(report.entries):
+        beside = message("conclusion.times-together", "times are rough: variants ran side by side")
+        text = joined([text, beside], "; ", "")
+    return sentences([text])
+
+
+def _were_together(entries: Sequence[JudgedRun]) -> bool:
+    """Whether runs overlapped in time by more than a starting and an ending do."""
+    spans = sorted(span for entry in entries if (span := _span(entry)) is not None)
+    return any(
+        min(one[1], other[1]) - other[0] > _TOGETHER * min(one[1] - one[0], other[1] - other[0])
+        for one, other in pairwise(spans)
+    )
+
+
+def _span(entry: JudgedRun) -> tuple[float, float] | None:
+    """When a run began and, at the earliest, its calls were done; in seconds."""
+    start = entry.run.started_seconds
+    if start is None:
+        return None
+    return start, start + sum(entry.run.samples.get(DURATION, ())) / _NANOSECONDS
 
 
 def _first(pair: tuple[float, JudgedRun]) -> float:

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.allocator_board import allocator_boards
-from leakhunt.analysis.attribution.attribute import attribute, is_growing
+from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.attribution.ceiling import ceiling
 from leakhunt.analysis.attribution.flame import flames
 from leakhunt.analysis.attribution.growing_part import growing_part
+from leakhunt.analysis.attribution.growth import is_growing
 from leakhunt.analysis.attribution.joined import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
-from leakhunt.analysis.attribution.same_growth import growth_apart, same_inputs, same_work
+from leakhunt.analysis.attribution.same_growth import growth_difference, same_inputs, same_work
 from leakhunt.analysis.conclusion import conclusion
 from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.peak import peak
@@ -81,7 +82,7 @@ def _judged(
     elif first is not None and (alike := _as_the_first(run, verdict, first)) is not None:
         verdict = alike
         full = _full_bytes(first.attribution, first.ceiling)
-    height = peak(run)
+    height = peak(run, watched)
     return JudgedRun(
         run=run,
         verdict=verdict,
@@ -117,7 +118,7 @@ def _as_the_first(run: Run, verdict: Verdict, first: JudgedRun) -> Verdict | Non
     """The verdict on a run that was not looked into, if it grows as the first does."""
     if first.attribution is None or not is_growing(verdict):
         return None
-    apart = growth_apart(run, first.run)
+    apart = growth_difference(run, first.run)
     if apart is None:
         return None
     alike = message(

@@ -20,12 +20,12 @@ _STATUSES = {
     Status.INCONCLUSIVE: SuiteStatus.INCONCLUSIVE,
 }
 # Fewer Python blocks per repeat, in any stretch of the run, are no growth of each repeat.
-_LEAST_BLOCKS = 0.5
+_MIN_BLOCKS = 0.5
 _BELOW = SuiteStatus.BELOW_TOLERANCE
 # Where pytest's own code is.
 _PYTEST = ("_pytest/", "pluggy/")
 # A test without growth needs so many repeats, at the least.
-FEWEST_REPEATS = FIRST_SAMPLES + EARLIEST_CLEAN
+MIN_REPEATS = FIRST_SAMPLES + EARLIEST_CLEAN
 
 
 def suite_test(entry: JudgedRun, seconds: float) -> SuiteTest:
@@ -62,7 +62,7 @@ def _left_blocks(verdict: Verdict) -> Trend | None:
     trend = verdict.trends.get(PYTHON_BLOCKS)
     if trend is None or not mentions(trend.reason, "verdict.left_in_bytes"):
         return None
-    return trend if (trend.rate_low or 0.0) >= _LEAST_BLOCKS else None
+    return trend if (trend.rate_low or 0.0) >= _MIN_BLOCKS else None
 
 
 def _leaking(verdict: Verdict) -> Trend | None:
@@ -104,13 +104,13 @@ def _is_pytest_own(suspect: Suspect) -> bool:
 def _slow(entry: JudgedRun) -> Text | None:
     """That a test is too slow for its time; None: it is not."""
     run, taken = entry.run, elapsed_seconds(entry.run)
-    if run.calls_done >= FEWEST_REPEATS or not taken or not run.calls_done:
+    if run.calls_done >= MIN_REPEATS or not taken or not run.calls_done:
         return None
     each = taken / run.calls_done
     return message(
         "suite.slow",
         "slower than the budget: {each} per repeat; {needed:d} repeats need {budget}",
         each=Seconds(each),
-        needed=FEWEST_REPEATS,
-        budget=Seconds(each * FEWEST_REPEATS),
+        needed=MIN_REPEATS,
+        budget=Seconds(each * MIN_REPEATS),
     )

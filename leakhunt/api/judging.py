@@ -54,7 +54,7 @@ def report(
         )
     events = events or SILENT
     named = [os.fspath(place) for place in places]
-    return reports.report_again(
+    return reports.rerendered(
         named, renderers_of(formats, events), events, out=path_of(out), limit=limit
     )
 

@@ -20,7 +20,7 @@ from leakhunt.engine.formats import (
 )
 from leakhunt.engine.matrix import MatrixRequest, MatrixResult
 from leakhunt.model.benchmark import CALLS
-from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION
+from leakhunt.model.bisection import MAX_RUNS_OF_A_VERSION
 from leakhunt.model.matrix import FALSE_DISCOVERY_RATE, ON_LOCAL
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, SEED, TIMEOUT_SECONDS
 
@@ -128,7 +128,7 @@ def bisect(  # noqa: PLR0913 - the options of the verb, by name
     seed: int = SEED,
     memory_limit: str | None = None,
     timeout: float = TIMEOUT_SECONDS,
-    most_runs: int = MOST_RUNS_OF_A_VERSION,
+    most_runs: int = MAX_RUNS_OF_A_VERSION,
     hunt: bool = True,
     out: PathLike | None = None,
     formats: str = "all",

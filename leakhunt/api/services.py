@@ -230,6 +230,8 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
     trace: float | str | None = None,
     limit: int | str | None = None,
     diff: float | str | None = None,
+    memray: bool = True,
+    deep: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
     events: Events | None = None,
@@ -245,6 +247,8 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
         trace: at the end, trace allocations for this long.
         limit: as for `run`.
         diff: look at it twice, this far apart, and compare the looks; not with `duration`.
+        memray: trace with memray where it can be loaded in the process; it sees C code, too.
+        deep: list all objects in one pause, also those that only C code refers to.
         out: as for `run`.
         formats: as for `run`.
         events: as for `run`.
@@ -258,7 +262,14 @@ def attach(  # noqa: PLR0913 - the options of the verb, by name
     """
     events = events or SILENT
     request = AttachRequest(
-        str(process), duration=duration, touch=touch, trace=trace, limit=limit, diff=diff
+        str(process),
+        duration=duration,
+        touch=touch,
+        trace=trace,
+        limit=limit,
+        diff=diff,
+        memray=memray,
+        deep=deep,
     )
     files = attach_renderers_named(formats) if formats else ()
     return attaching.attach(request, files, renderers_of(formats, events), events, out=path_of(out))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
+from leakhunt.cli.common_options import Command, with_options
 from leakhunt.cli.format_option import formats_option
 from leakhunt.reporting.registry import ANALYZE_RENDERERS
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--from",
@@ -69,8 +67,6 @@ _OPTIONS = (
 )
 
 
-def analyze_options(function: _Command) -> _Command:
+def analyze_options(function: Command) -> Command:
     """Where the memory comes from, and what its report is like."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+    return with_options(function, _OPTIONS)

@@ -28,16 +28,18 @@ from leakhunt.reporting.registry import RunRenderer
     metavar="DURATION",
     help="Look twice, this far apart, such as 10m, and compare what is retained",
 )
+@click.option("--no-touch", is_flag=True, help="Neither collect garbage nor trim malloc in it")
 @click.option(
-    "--no-touch",
+    "--deep",
     is_flag=True,
-    help="Neither collect garbage nor trim malloc in the process",
+    help="List all objects in one pause, also those that only C code refers to",
 )
 @click.option(
     "--trace",
     metavar="DURATION",
     help="At the end, trace allocations for this long, such as 30s (slows the process)",
 )
+@click.option("--no-memray", is_flag=True, help="Trace with tracemalloc, which sees no C code")
 @limit_option
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Output folder [default: reports/<when>-...]"
@@ -49,7 +51,9 @@ def command(
     duration: str | None,
     diff: str | None,
     no_touch: bool,
+    deep: bool,
     trace: str | None,
+    no_memray: bool,
     limit: str | None,
     out: Path | None,
     renderers: tuple[RunRenderer, ...],
@@ -65,9 +69,8 @@ def command(
     from leakhunt.reporting.attached import json_file
     from leakhunt.reporting.attached.terminal import attach_parts
 
-    request = AttachRequest(
-        process, duration=duration, touch=not no_touch, trace=trace, limit=limit, diff=diff
-    )
+    request = AttachRequest(process, duration=duration, touch=not no_touch, trace=trace,
+                            limit=limit, diff=diff, memray=not no_memray, deep=deep)  # fmt: skip
     files = attach_renderers_named(",".join(each.format for each in renderers))
     with display.open() as events:
         result = attach(request, files, renderers, events, out=out)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from leakhunt.cli.common_options import at_least
+from leakhunt.cli.common_options import Command, at_least, with_options
 from leakhunt.cli.format_option import formats_option
 from leakhunt.model.benchmark import CALLS
 from leakhunt.model.options import BUDGET_SECONDS, TIMEOUT_SECONDS
 from leakhunt.reporting.registry import BENCHMARK_RENDERERS
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--tool",
@@ -70,8 +67,6 @@ _OPTIONS = (
 )
 
 
-def benchmark_options(command: _Command) -> _Command:
+def benchmark_options(command: Command) -> Command:
     """Give a command the options of a benchmark."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)

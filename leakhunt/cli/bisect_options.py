@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from leakhunt.cli.common_options import at_least, seed_option
+from leakhunt.cli.common_options import Command, at_least, seed_option, with_options
 from leakhunt.cli.format_option import formats_option
-from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION
+from leakhunt.model.bisection import MAX_RUNS_OF_A_VERSION
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, DEVICES, TIMEOUT_SECONDS
 from leakhunt.reporting.registry import BISECT_RENDERERS
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--package", default="", metavar="NAME", help="Package whose published versions are tried"
@@ -46,7 +43,7 @@ _OPTIONS = (
         "--memory-limit", metavar="SIZE", help="Memory limit of a worker, for example '2 GiB'"
     ),
     click.option(
-        "--most-runs", type=at_least("most_runs"), default=MOST_RUNS_OF_A_VERSION,
+        "--most-runs", type=at_least("most_runs"), default=MAX_RUNS_OF_A_VERSION,
         show_default=True,
         help="Runs of a version whose verdict stays inconclusive",
     ),
@@ -83,8 +80,6 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def bisect_options(command: _Command) -> _Command:
+def bisect_options(command: Command) -> Command:
     """Give a command the options of a bisection."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)

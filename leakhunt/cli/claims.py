@@ -54,8 +54,8 @@ def command(
         result = check_claims(names, wanted, renderers, events, out=out)
     show_claims(Console(), result)
     if result.interrupted:
-        again = _command(names, ids, result.folder, renderers)
-        click.echo(tr("interrupted. Resume with: {command}", command=again))
+        rerun_command = _command(names, ids, result.folder, renderers)
+        click.echo(tr("interrupted. Resume with: {command}", command=rerun_command))
     return result.exit_code
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
 import click
 
-from leakhunt.model.options import LEAST, SEED
+from leakhunt.model.options import MINIMUMS, SEED
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def with_options(command: Command, options: Sequence[Callable[[Any], Any]]) -> Command:
+    """A command with these options, which its help lists in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def at_least(name: str) -> click.IntRange:
     """The type of an option whose least value every door checks."""
-    return click.IntRange(min=LEAST[name])
+    return click.IntRange(min=MINIMUMS[name])
 
 
 limit_option = click.option(

@@ -175,7 +175,7 @@ def figures(latest: Mapping[str, int], work: Work) -> str:
     )
 
 
-class Done(Protocol):
+class ProgressCount(Protocol):
     """What was done of a run: so many calls, or requests."""
 
     @property
@@ -194,7 +194,7 @@ _ENDED = {
 }
 
 
-def ended_line(name: str, done: Done, figures: str, outcome: Outcome) -> str:
+def ended_line(name: str, done: ProgressCount, figures: str, outcome: Outcome) -> str:
     """A run that has ended, in one line."""
     reason = f": {outcome.reason}" if outcome.reason else ""
     line = tr(

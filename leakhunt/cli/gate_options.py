@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from leakhunt.cli.common_options import at_least, limit_option
+from leakhunt.cli.common_options import Command, at_least, limit_option, with_options
 from leakhunt.engine.formats import GATE_FILES
 from leakhunt.model.options import JOBS, PAIRS
 from leakhunt.model.series import LIVE_HEAP
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER...]"),
     click.option(
@@ -88,8 +85,6 @@ _OPTIONS = (
 )
 
 
-def gate_options(command: _Command) -> _Command:
+def gate_options(command: Command) -> Command:
     """Give a command the options of a gate."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)

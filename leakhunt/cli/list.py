@@ -12,7 +12,7 @@ from leakhunt.config.service_file import DescribedService, builtin_services
 from leakhunt.model.scenario import Scenario
 from leakhunt.reporting.run.terminal import visible_line
 from leakhunt.scenario import find
-from leakhunt.scenario.requirements import Needing, install_hint, missing_modules
+from leakhunt.scenario.requirements import HasRequirements, install_hint, missing_modules
 from leakhunt.text.language import tr
 
 
@@ -65,7 +65,7 @@ def _show(console: Console, described: Scenario) -> None:
     console.print()
 
 
-def _show_missing(console: Console, described: Needing) -> None:
+def _show_missing(console: Console, described: HasRequirements) -> None:
     missing = missing_modules(described)
     if missing:
         text = tr("  not installed here: {missing}", missing=", ".join(missing))

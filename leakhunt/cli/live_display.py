@@ -21,7 +21,7 @@ from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
 from leakhunt.model.series import DURATION, SERIES
-from leakhunt.reporting.live.curve import Curve, Growing
+from leakhunt.reporting.live.curve import Curve, CurveBuilder
 from leakhunt.reporting.live.frame import LiveState, Panel, frame, live_series
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import tr
@@ -31,7 +31,7 @@ FRAME_SECONDS = 0.25
 # Of one core at most so much goes into frames: where one takes long, fewer are drawn.
 DRAWING_SHARE = 0.05
 # So many runs that have ended are drawn beside the present one.
-MOST_FAINT = 6
+MAX_FAINT = 6
 # The time per call is told as a mean in which every look at the run file weighs so much.
 _LOOK_WEIGHT = 0.2
 
@@ -49,7 +49,7 @@ class LiveDisplay:
 
     def __init__(self, console: Console, width: int = 0) -> None:
         self._console = console
-        self._before: deque[tuple[str, Mapping[str, Curve]]] = deque(maxlen=MOST_FAINT)
+        self._before: deque[tuple[str, Mapping[str, Curve]]] = deque(maxlen=MAX_FAINT)
         self._least_width = self._width = width
         self._group: tuple[str, ...] = ()
         self._live: Live | None = None
@@ -143,7 +143,7 @@ class LiveFollower:
         self._planned = run.calls
         self._afterwards = str(run.afterwards)
         self._judged_from: int | None = None
-        self._growing: dict[str, Growing] = {}
+        self._growing: dict[str, CurveBuilder] = {}
         self._seconds: float | None = None
         self._verdict: Text = ""
         self._drawn = (0, (0, 0))
@@ -167,7 +167,7 @@ class LiveFollower:
     def _take(self, tail: Tail) -> None:
         if not self._growing:
             read = (facts.name for facts in live_series() if facts.name in tail.names)
-            self._growing = {name: Growing() for name in read}
+            self._growing = {name: CurveBuilder() for name in read}
         if tail.judged_from != self._judged_from:
             self._judged_from = tail.judged_from
             for growing in self._growing.values():
@@ -221,5 +221,5 @@ class LiveFollower:
             panels=panels,
             faint=tuple(name for name, curves in before if curves),
             work=self.work,
-            told=str(self._verdict),
+            verdict=str(self._verdict),
         )

@@ -20,7 +20,7 @@ from leakhunt.cli.json_option import HELP as JSON_HELP
 from leakhunt.cli.json_option import OPTION as JSON
 from leakhunt.cli.json_option import answering, document_of, refuse, without_option
 from leakhunt.cli.language_option import requested_language
-from leakhunt.cli.stdout import Lasting
+from leakhunt.cli.stdout import TolerantStream
 from leakhunt.cli.verb import EXIT_CODES, write_exit_codes
 from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError
 from leakhunt.reporting.formats.terminal_escape import visible
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with speaking(language):
         if not is_json:
             return _run(rest)
-        output = Lasting(sys.stdout)
+        output = TolerantStream(sys.stdout)
         with contextlib.redirect_stdout(sys.stderr), answering(partial(_write, output)) as answer:
             code = _run(rest)
         if answer.document is None and not answer.is_written:
@@ -129,13 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _exit_code(output, code)
 
 
-def _write(output: Lasting, document: bytes) -> None:
+def _write(output: TolerantStream, document: bytes) -> None:
     output.write(document.decode("utf-8", "backslashreplace"))
     output.flush()
 
 
 def _run(arguments: Sequence[str]) -> int:
-    output = Lasting(sys.stdout)
+    output = TolerantStream(sys.stdout)
     try:
         with contextlib.redirect_stdout(cast("TextIO", output)):
             result: Any = cli.main(
@@ -154,7 +154,7 @@ def _run(arguments: Sequence[str]) -> int:
     return _exit_code(output, result if isinstance(result, int) else 0)
 
 
-def _exit_code(output: Lasting, exit_code: int) -> int:
+def _exit_code(output: TolerantStream, exit_code: int) -> int:
     """That code, unless the output could not be written."""
     if output.failure is not None:
         reason = tr(str(output.failure.strerror))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from leakhunt.cli.common_options import at_least
+from leakhunt.cli.common_options import Command, at_least, with_options
 from leakhunt.cli.format_option import formats_option
 from leakhunt.model.matrix import FALSE_DISCOVERY_RATE, ON_LOCAL
 from leakhunt.model.options import DEVICES
 from leakhunt.reporting.registry import MATRIX_RENDERERS
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--vary",
@@ -94,8 +91,6 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def matrix_options(command: _Command) -> _Command:
+def matrix_options(command: Command) -> Command:
     """Give a command the options of a matrix."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, _OPTIONS)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from leakhunt.cli.common_options import at_least, limit_option, scenario_option, seed_option
+from leakhunt.cli.common_options import (
+    Command,
+    at_least,
+    limit_option,
+    scenario_option,
+    seed_option,
+    with_options,
+)
 from leakhunt.cli.display_option import display_option
 from leakhunt.cli.format_option import format_option
 from leakhunt.engine.settings import RunRequest, given_options
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, COLLECT, DEVICES, TIMEOUT_SECONDS
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--calls",
@@ -91,10 +96,9 @@ _OPTIONS = (
 )
 
 
-def measuring_options(command: _Command) -> _Command:
+def measuring_options(command: Command) -> Command:
     """Give a command the argument TARGET and the options that say how to measure."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    command = with_options(command, _OPTIONS)
     return click.argument("target", metavar="NAME_OR_FILE[:VARIANT,...]")(command)
 
 

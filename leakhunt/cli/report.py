@@ -35,9 +35,9 @@ def command(
     Needs neither torch nor the scenario. Several folders make one report of all their runs.
     Runs of 'hunt --retained' get the files of retained memory.
     """
-    from leakhunt.engine.report import report_again
+    from leakhunt.engine.report import rerendered
 
-    result = report_again(runs, renderers, Notes(), out=out, limit=limit)
+    result = rerendered(runs, renderers, Notes(), out=out, limit=limit)
     if result.retained is None:
         print_report(result.report, result.files)
     elif result.of_retained_only:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from leakhunt.cli.common_options import at_least, limit_option, scenario_option, seed_option
+from leakhunt.cli.common_options import (
+    Command,
+    at_least,
+    limit_option,
+    scenario_option,
+    seed_option,
+    with_options,
+)
 from leakhunt.cli.display_option import display_option
 from leakhunt.cli.format_option import format_option
 from leakhunt.engine.settings import given_options
@@ -18,7 +24,6 @@ from leakhunt.errors import UsageError
 from leakhunt.model.options import SERVICE_TIMEOUT_SECONDS, UPLOAD_FIELD, USERS
 from leakhunt.text.message import message
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 _OPTIONS = (
     click.option(
@@ -124,10 +129,9 @@ _OF_THE_LOAD = (
 )
 
 
-def soak_options(command: _Command) -> _Command:
+def soak_options(command: Command) -> Command:
     """Give a command the argument TARGET and the options that say what is soaked, and how."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    command = with_options(command, _OPTIONS)
     return click.argument("target", required=False, metavar="[NAME_OR_FILE[:VARIANT,...]]")(command)
 
 
@@ -148,5 +152,10 @@ def _words(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise UsageError(
-            message("soak.locust-options", "--locust {text!r}: {error}", text=text, error=error)
+            message(
+                "soak.locust-options",
+                "--locust {text!r}: {error}. Fix the quoting",
+                text=text,
+                error=error,
+            )
         ) from None

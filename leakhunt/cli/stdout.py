@@ -6,7 +6,7 @@ import os
 from typing import Any, TextIO
 
 
-class Lasting:
+class TolerantStream:
     """Passes everything on; once the stream takes no more, everything goes nowhere.
 
     click and rich end the process with exit code 1 when nobody reads any more (head, less), which

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from leakhunt.amounts import parse_duration
 from leakhunt.analysis.fleet.fleet import fleet_report
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.given_limit import limit_bytes
+from leakhunt.engine.given_values import positive_seconds
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.run import FolderResult
 from leakhunt.errors import NothingMeasured, UsageError
@@ -89,7 +89,11 @@ def analyze(
     fleet = _fleet(request, events, clock)
     if not fleet.series:
         raise NothingMeasured(
-            message("analyze.nothing", "{source}: no number to judge", source=fleet.source)
+            message(
+                "analyze.nothing",
+                "{source}: no number to judge. Check what was measured",
+                source=fleet.source,
+            )
         )
     report = fleet_report(fleet, GENERATOR, size)
     folder = new_folder(out, "analyze")
@@ -130,25 +134,16 @@ def _fleet(request: AnalyzeRequest, events: Events, clock: Callable[[], float]) 
                 "--prometheus needs --query, such as 'process_resident_memory_bytes'",
             )
         )
-    asked = RangeQuery(
+    query = RangeQuery(
         url=request.prometheus,
         query=request.query,
-        seconds=_seconds(request.since),
+        seconds=positive_seconds(request.since),
         end=clock(),
-        step_seconds=None if request.step is None else _seconds(request.step),
+        step_seconds=None if request.step is None else positive_seconds(request.step),
         limits=request.limit_query,
-        timeout_seconds=_seconds(request.timeout),
+        timeout_seconds=positive_seconds(request.timeout),
         starts=request.start_query,
         credentials=credentials(request.token_file, request.user_file),
         ca_file=request.ca_file,
     )
-    return fetched(asked, lambda text: events.noted(text, warning=True))
-
-
-def _seconds(given: float | str) -> float:
-    seconds = parse_duration(given) if isinstance(given, str) else float(given)
-    if not 0 < seconds < float("inf"):
-        raise UsageError(
-            message("argument.above-nothing", "{given}: times must be above 0", given=given)
-        )
-    return seconds
+    return fetched(query, lambda text: events.noted(text, warning=True))

@@ -13,7 +13,7 @@ from functools import partial
 from math import isfinite
 from pathlib import Path
 
-from leakhunt.amounts import parse_duration
+from leakhunt.amounts import Amount, parse_duration
 from leakhunt.analysis.attached import attach_report
 from leakhunt.analysis.attached_difference import difference
 from leakhunt.engine.attach_run import AttachRun, Watched, limits_of
@@ -33,7 +33,7 @@ from leakhunt.reporting.registry import ATTACH_RENDERERS, AttachRenderer, RunRen
 from leakhunt.storage import run_file as store
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
-from leakhunt.text.message import Text, message
+from leakhunt.text.message import Text, joined, message
 
 VARIANT = "attached"
 # Where the two looks of a difference are, below the folder of both.
@@ -48,8 +48,10 @@ class AttachRequest:
     `process` is a PID, a name, or a part of a command line. `duration`: it is watched for so long
     (seconds, or ``"10m"``), for a verdict; None: it is looked at once. `touch`: garbage is
     collected in it and malloc trimmed, to see what that gives back. `trace`: allocations are traced
-    for so long at the end. `limit` is the memory of a container to come. `diff`: it is looked at
-    twice, so long apart, and what changed is told.
+    for so long at the end; by memray, where that can be loaded in the process and `memray` allows
+    it. `limit` is the memory of a container to come. `diff`: it is looked at twice, so long apart,
+    and what changed is told. `deep`: all objects are listed in one call in which the process waits,
+    also where there are many.
     """
 
     process: str
@@ -59,6 +61,8 @@ class AttachRequest:
     trace: float | str | None = None
     limit: int | str | None = None
     diff: float | str | None = None
+    memray: bool = True
+    deep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,13 @@ def attach(
     """
     if sys.platform != "linux":
         raise MissingRequirement(message("attach.needs-linux", "attach needs Linux"))
-    watched = Watched(_seconds(request.duration), request.touch, _seconds(request.trace))
+    watched = Watched(
+        _seconds(request.duration),
+        request.touch,
+        _seconds(request.trace),
+        by_memray=request.memray,
+        lists_all=request.deep,
+    )
     apart = _seconds(request.diff)
     if apart and watched.seconds:
         raise UsageError(
@@ -168,7 +178,8 @@ def _look(
         "longest_pause_ns": run.cost.longest_ns,
         "objects": run.cost.objects,
         "lost_references": run.cost.lost,
-        "text": _left(target, before),
+        "walked": bool(run.cost.walked),
+        "text": _left(target, before, run.cost.memray_bytes),
     }
     run.note(facts)
     runs = [store.load(each) for each in store.find_run_files([str(folder)])]
@@ -278,13 +289,24 @@ def _open_things(pid: int) -> _OpenThings:
     return _OpenThings(descriptors, threads)
 
 
-def _left(target: VisitTarget, before: _OpenThings) -> Text:
+def _left(target: VisitTarget, before: _OpenThings, memray_bytes: int) -> Text:
     """What of the visit is still there, apart from what the process opened itself meanwhile."""
     now = _open_things(target.pid)
     new = set(now.descriptors.values()) - set(before.descriptors.values())
+    found: list[Text] = []
     if any("libffi" in each for each in new):
-        return message(
-            "attach.left-libffi",
-            "one descriptor: libffi keeps its own file open from the first use of ctypes on",
+        found.append(
+            message(
+                "attach.left-libffi",
+                "one descriptor: libffi keeps its own file open from the first use of ctypes on",
+            )
         )
-    return message("attach.left-nothing", "nothing")
+    if memray_bytes:
+        found.append(
+            message(
+                "attach.left-memray",
+                "the module memray, which cannot be unloaded ({size} of RSS, and a pipe)",
+                size=Amount(memray_bytes),
+            )
+        )
+    return joined(found, "; ", "") if found else message("attach.left-nothing", "nothing")

@@ -17,10 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from leakhunt.agent import looking
-from leakhunt.analysis.attached import TRACE_COST
+from leakhunt.engine.attach_trace import TraceRun
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.environment import describe_environment_of_service
 from leakhunt.errors import ScenarioFailed
@@ -62,9 +60,6 @@ MARKS = 6
 # What grows by less than so much between the first mark and the last is what looking leaves.
 _LEAST_GROWTH = MARKS
 _MOST_CONTAINERS, _MOST_TYPES = 12, 6
-_TRACE_FRAMES = 12
-# What tracing costs is set beside so many seconds without it.
-_UNTRACED_SECONDS = 3.0
 _NO_FACTS: Mapping[str, Text] = {}
 _SECOND_NS = 1_000_000_000
 VISIT_NOTE = "visit"
@@ -72,11 +67,17 @@ VISIT_NOTE = "visit"
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What is watched of a process: for how long, whether it is touched, how long it is traced."""
+    """What is watched of a process: for how long, whether it is touched, how long it is traced.
+
+    `by_memray`: it may be traced by memray, where that can be loaded. `lists_all`: all objects are
+    listed in one call, however long that takes.
+    """
 
     seconds: float
     touches: bool
     trace_seconds: float
+    by_memray: bool = True
+    lists_all: bool = False
 
 
 @dataclass(slots=True)
@@ -94,10 +95,13 @@ class _Cost:
     objects: int = 0
     longest_ns: int = 0
     lost: int = 0
+    walked: int = 0
+    memray_bytes: int = 0
 
     def add(self, said: Mapping[str, int]) -> None:
         self.objects = max(self.objects, said.get("objects", 0))
         self.longest_ns = max(self.longest_ns, said.get("longest_ns", 0))
+        self.walked = max(self.walked, said.get("walked", 0))
 
 
 class AttachRun:
@@ -121,7 +125,8 @@ class AttachRun:
             *(SERIES[name].series for name in _INSIDE if name in numbers),
             SERIES[DURATION].series,
         )
-        self._places = Places(self._facts["main"] or "main.py")
+        self._main: str = self._facts["main"] or "main.py"
+        self._places = Places(self._main)
 
     def carry_out(self, watched: Watched, limits: Callable[[], Mapping[str, int]]) -> Outcome:
         """All of it; what ended it early is the outcome."""
@@ -168,9 +173,9 @@ class AttachRun:
             except KeyboardInterrupt:  # what there is by then is looked at all the same
                 outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
             self._settle(watched, settle)
-            self._look_at_objects()
+            self._look_at_objects(watched)
             if watched.trace_seconds and outcome.ending is Ending.OK:
-                self._trace(watched.trace_seconds)
+                self._trace(watched)
         except KeyboardInterrupt:
             outcome = Outcome(Ending.INTERRUPTED, BY_THE_USER)
         except ScenarioFailed as error:
@@ -204,7 +209,7 @@ class AttachRun:
         second = 0
         for number in range(wanted + 1):
             if number in marks:
-                self._mark(second)
+                self._mark(second, watched)
                 if watched.touches:
                     settle("look", "look")
                     settle("look_collected", "look_collected")
@@ -219,11 +224,11 @@ class AttachRun:
             row = [values[series.name] for series in self._series]
             write({"record": "sample", "call": second - 1, "values": row})
 
-    def _mark(self, second: int) -> None:
+    def _mark(self, second: int, watched: Watched) -> None:
         lengths: dict[int, int] = {}
         numbers: list[tuple[int, int]] = []
         names: dict[int, Any] = {}
-        for piece in self._visit.stream("lengths"):
+        for piece in self._visit.stream(_word("lengths", watched)):
             letter, data = piece[:1], piece[1:]
             match letter:
                 case b"C":
@@ -243,17 +248,17 @@ class AttachRun:
         self._marks.lengths.append(lengths)
         self._marks.kinds.append(kinds)
 
-    def _look_at_objects(self) -> None:
+    def _look_at_objects(self, watched: Watched) -> None:
         """The graph of all objects, and what it says; a file for each instrument it stands for."""
         self._events.noted(message("attach.reading-objects", "reading the objects, in slices"))
-        graph = heap_graph(self._visit.stream("graph"))
-        self.cost.add(graph.said)
+        graph = heap_graph(self._visit.stream(_word("graph", watched)))
         self.cost.lost = graph.lost
         self._write_findings(
             Instrument.RETAINED, list(holder_findings(graph, self._visit, self._places))
         )
         if len(self._marks.seconds) > 1:
             self._write_findings(Instrument.OBJGRAPH, list(self._growers(graph)))
+        self.cost.add(graph.said)  # with what the names took
 
     def _growers(self, graph: HeapGraph) -> Iterator[Finding]:
         """Containers that were longer at every mark, and types of which there was more."""
@@ -305,61 +310,13 @@ class AttachRun:
         rising = [(name, course) for name, course in found if _rises(course)]
         yield from rising[:_MOST_TYPES]
 
-    def _trace(self, seconds: float) -> None:
-        """Switch tracemalloc on for a stretch; what was allocated in it and is alive at its end."""
-        self._events.noted(
-            message(
-                "attach.tracing",
-                "tracing allocations for {seconds:g} s: code that allocates much is some 2 to 20"
-                " times slower meanwhile",
-                seconds=seconds,
-            )
-        )
-        before = self._cores_used(min(seconds, _UNTRACED_SECONDS))
-        self._visit.ask(f"trace {_TRACE_FRAMES}")
-        try:
-            during = self._cores_used(seconds)
-        finally:
-            pieces = b"".join(piece[1:] for piece in self._visit.stream("traced"))
-        told = json.loads(pieces)
-        findings = [
-            Finding(
-                instrument=Instrument.TRACEMALLOC,
-                sort=FindingKind.SITE,
-                what="",
-                calls=(0, max(round(seconds), 1)),
-                counts=(0, count),
-                sizes=(0, size),
-                stack=self._places.frames((file, line, "") for file, line in reversed(stack)),
-                key=str(number),
-                facts={"apart": True},
-            )
-            for number, (stack, size, count) in enumerate(told["places"])
-        ]
-        cost = message(
-            "attach.trace-cost",
-            "CPU while traced: {during:.0%} of a core (before: {before:.0%})",
-            during=during,
-            before=before,
-        )
-        self._write_findings(Instrument.TRACEMALLOC, findings, {TRACE_COST: cost})
-
-    def _cores_used(self, seconds: float) -> float:
-        """How many cores the process keeps busy in the coming seconds.
-
-        Raises:
-            ProcessLookupError: it has ended.
-        """
-        started = time.monotonic()
-        try:
-            process = psutil.Process(self._visit.target.pid)
-            first = process.cpu_times()
-            time.sleep(seconds)
-            last = process.cpu_times()
-        except psutil.NoSuchProcess:
-            raise ProcessLookupError from None
-        passed = time.monotonic() - started
-        return (last.user + last.system - first.user - first.system) / passed
+    def _trace(self, watched: Watched) -> None:
+        """Trace allocations for a stretch; what was made in it and is alive at its end."""
+        run = TraceRun(self._visit, self._main, self._file, self._events)
+        stretch = run.carry_out(watched.trace_seconds, by_memray=watched.by_memray)
+        self.cost.add({"longest_ns": stretch.longest_ns})
+        self.cost.memray_bytes = stretch.stays_bytes
+        self._write_findings(stretch.instrument, stretch.findings, stretch.facts)
 
     def _write_findings(
         self,
@@ -418,6 +375,11 @@ class AttachRun:
 def limits_of(pid: int) -> Callable[[], Mapping[str, int]]:
     """What may stop a process, read when it is asked for."""
     return lambda: memory_bounds_of(pid)
+
+
+def _word(word: str, watched: Watched) -> str:
+    """A word about all objects, as it is asked for."""
+    return f"{word} {looking.DEEP}" if watched.lists_all else word
 
 
 def _inside_view(visit: Visit) -> Text:

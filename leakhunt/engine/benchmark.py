@@ -27,7 +27,14 @@ from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.settings import RunRequest
 from leakhunt.environment import describe_environment
-from leakhunt.errors import INTERRUPTED, CannotWrite, LeakhuntError, NothingMeasured, UsageError
+from leakhunt.errors import (
+    INTERRUPTED,
+    CannotWrite,
+    LeakhuntError,
+    NothingMeasured,
+    UsageError,
+    cannot_write_to,
+)
 from leakhunt.model.benchmark import CALLS, BenchmarkReport, PublishedLeak, ToolRow, score_of
 from leakhunt.model.matrix import CellEnd
 from leakhunt.model.options import BUDGET_SECONDS, TIMEOUT_SECONDS
@@ -114,7 +121,7 @@ def benchmark(
                 request, package, version, tool, folder
             )
             rows.append(row)
-            _tell(events, row, number, len(every))
+            _note_row(events, row, number, len(every))
     except KeyboardInterrupt:
         interrupted = True
     made = tuple(rows)
@@ -226,7 +233,7 @@ def _asked(
     except LeakhuntError as error:
         row = replace(row, reason=str(error))
     except OSError as error:
-        raise _cannot_write(place, error) from error
+        raise cannot_write_to(place, error) from error
     _keep(folder, row)
     return row
 
@@ -256,8 +263,8 @@ def _by_us(
     explain(order, at, stop)
     entries = assemble(tuple(runs_in(at)), GENERATOR).entries
     if not entries or entries[0].verdict.status is Status.INCONCLUSIVE:
-        told = entries[0].verdict.sentence if entries else record.reason
-        return replace(row, reason=str(told)[:_LONGEST])
+        reason = entries[0].verdict.sentence if entries else record.reason
+        return replace(row, reason=str(reason)[:_LONGEST])
     growing = entries[0].attribution.growing if entries[0].attribution else ()
     finding = ""
     if growing:
@@ -281,14 +288,14 @@ def _by_adapter(
     words = [python, "-m", "leakhunt.engine.adapters"]
     if tool is None:
         words = [each.replace(_PYTHON, python) for each in shlex.split(request.adapters[row.tool])]
-    asked = {
+    order = {
         "tool": row.tool, "workload": str(workload.resolve()), "function": "call",
         "calls": request.calls,
     }  # fmt: skip
     try:
         done = subprocess.run(
             words,
-            input=json.dumps(asked) + "\n",
+            input=json.dumps(order) + "\n",
             cwd=workload.parent,
             env={**os.environ, **(tool.variables if tool else {}), "PYTHONUNBUFFERED": "1"},
             capture_output=True,
@@ -325,10 +332,10 @@ def _place_of(folder: Path, package: str, version: str, tool: str) -> Path:
 def _known(folder: Path, package: PublishedLeak, version: str, tool: str) -> ToolRow | None:
     """A row of before; None: there is none, or it said nothing."""
     try:
-        told: dict[str, Any] = json.loads(
+        fields: dict[str, Any] = json.loads(
             _place_of(folder, package.name, version, tool).read_text("utf-8")
         )
-        row = ToolRow(**told)
+        row = ToolRow(**fields)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return row if isinstance(row.says, bool) else None
@@ -340,21 +347,10 @@ def _keep(folder: Path, row: ToolRow) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, json.dumps(asdict(row), ensure_ascii=False, indent=1).encode("utf-8"))
     except OSError as error:
-        raise _cannot_write(place, error) from error
+        raise cannot_write_to(place, error) from error
 
 
-def _cannot_write(place: Path, error: OSError) -> CannotWrite:
-    return CannotWrite(
-        message(
-            "file.cannot-write-to",
-            "{where}: {strerror}. Choose another place with --out",
-            where=place,
-            strerror=system_text(error),
-        )
-    )
-
-
-def _tell(events: Events, row: ToolRow, number: int, count: int) -> None:
+def _note_row(events: Events, row: ToolRow, number: int, count: int) -> None:
     events.noted(
         message(
             "benchmark.row",
@@ -364,13 +360,13 @@ def _tell(events: Events, row: ToolRow, number: int, count: int) -> None:
             package=row.package,
             version=row.version,
             tool=row.tool,
-            told=_told(row),
+            told=_row_text(row),
             seconds=row.seconds,
         )
     )
 
 
-def _told(row: ToolRow) -> Text:
+def _row_text(row: ToolRow) -> Text:
     if row.says is None:
         return message("benchmark.nothing", "no answer, {reason}", reason=row.reason)
     if row.says:

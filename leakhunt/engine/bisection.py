@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 
 from leakhunt.amounts import Seconds
-from leakhunt.analysis.bisection import chance_of_all, judged_step, next_place
+from leakhunt.analysis.bisection import joint_probability, judged_step, next_place
 from leakhunt.analysis.report import assemble
 from leakhunt.engine.cells import CellOrder, carry_out, explain, record_of, run_in, runs_in
 from leakhunt.engine.environments import PackageSet
@@ -24,7 +24,7 @@ from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.settings import RunRequest
 from leakhunt.engine.versions import published_versions
 from leakhunt.errors import INTERRUPTED, MissingRequirement, UsageError
-from leakhunt.model.bisection import MOST_RUNS_OF_A_VERSION, BisectReport, BisectStep, Direction
+from leakhunt.model.bisection import MAX_RUNS_OF_A_VERSION, BisectReport, BisectStep, Direction
 from leakhunt.model.matrix import CellEnd
 from leakhunt.model.options import AUTO, BUDGET_SECONDS, SEED, TIMEOUT_SECONDS
 from leakhunt.model.run import Run
@@ -70,7 +70,7 @@ class BisectRequest:
     seed: int = SEED
     memory_limit: str | None = None
     timeout: float = TIMEOUT_SECONDS
-    most_runs: int = MOST_RUNS_OF_A_VERSION
+    most_runs: int = MAX_RUNS_OF_A_VERSION
     hunt: bool = True
 
 
@@ -163,7 +163,9 @@ def _versions(request: BisectRequest) -> tuple[str, ...]:
             )
     first, last = sorted((known.index(request.good), known.index(request.bad)))
     if first == last:
-        raise UsageError(message("bisect.same", "--good and --bad are the same"))
+        raise UsageError(
+            message("bisect.same", "--good and --bad are the same. Name two different versions")
+        )
     return known[first : last + 1]
 
 
@@ -181,7 +183,8 @@ def _commits(request: BisectRequest) -> tuple[str, ...]:
     raise UsageError(
         message(
             "bisect.no-line",
-            "--good {good} and --bad {bad}: the same, or neither is an ancestor of the other",
+            "--good {good} and --bad {bad}: the same, or neither is an ancestor of the other."
+            " Name two commits of one branch",
             good=request.good,
             bad=request.bad,
         )
@@ -306,7 +309,7 @@ class _Search:
             last=self._versions[low] if found else "",
             first=self._versions[high] if found else "",
             between=between if found else (),
-            confidence=chance_of_all(deciding) if found else None,
+            confidence=joint_probability(deciding) if found else None,
             suspect=self._suspect,
             interrupted=self.interrupted,
         )
@@ -340,10 +343,10 @@ class _Search:
         folder = self._place_of(place, max(len(runs), 1)).relative_to(self._folder).as_posix()
         step = replace(step, seconds=round(time.monotonic() - begun, 3), folder=folder)
         self._tried[place] = step
-        self._tell(step)
+        self._note_step(step)
         return step
 
-    def _tell(self, step: BisectStep) -> None:
+    def _note_step(self, step: BisectStep) -> None:
         number = len(self._tried)
         seconds = Seconds(step.seconds)
         if step.status is None:

@@ -22,7 +22,13 @@ from leakhunt.engine.explain import explained
 from leakhunt.engine.session import Session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_for
 from leakhunt.environment import installed_allocators
-from leakhunt.errors import CannotWrite, LeakhuntError, MissingRequirement, UsageError
+from leakhunt.errors import (
+    CannotWrite,
+    LeakhuntError,
+    MissingRequirement,
+    UsageError,
+    cannot_write_to,
+)
 from leakhunt.model.allocators import GLIBC, PRELOAD
 from leakhunt.model.matrix import CellEnd, CellRecord
 from leakhunt.model.options import Settings
@@ -38,7 +44,6 @@ from leakhunt.storage.report_files import write_whole
 from leakhunt.storage.run_file import read_text
 from leakhunt.text.message import message
 from leakhunt.text.record import to_record
-from leakhunt.text.system import system_text
 
 RECORD = "cell.json"
 _FORMAT = 1
@@ -173,14 +178,14 @@ def is_done(folder: Path) -> bool:
 def record_in(folder: Path) -> CellRecord | None:
     """What is noted of a cell; None: nothing that can be read."""
     try:
-        told = json.loads((folder / RECORD).read_text("utf-8"))
+        fields = json.loads((folder / RECORD).read_text("utf-8"))
         return CellRecord(
-            CellEnd(told["end"]),
-            read_text(told["reason"]),
-            float(told["seconds"]),
-            int(told["attempts"]),
-            str(told["node"]),
-            None if told["cpu_seconds"] is None else float(told["cpu_seconds"]),
+            CellEnd(fields["end"]),
+            read_text(fields["reason"]),
+            float(fields["seconds"]),
+            int(fields["attempts"]),
+            str(fields["node"]),
+            None if fields["cpu_seconds"] is None else float(fields["cpu_seconds"]),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -203,7 +208,7 @@ def write_record(folder: Path, record: CellRecord) -> None:
     Raises:
         CannotWrite: the disk does not take it.
     """
-    told = {
+    fields = {
         "format": _FORMAT,
         "end": record.end,
         "reason": to_record(record.reason),
@@ -212,11 +217,11 @@ def write_record(folder: Path, record: CellRecord) -> None:
         "node": record.node,
         "cpu_seconds": record.cpu_seconds,
     }
-    text = json.dumps(told, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
     try:
         write_whole(folder / RECORD, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise cannot_write_to(folder, error) from error
 
 
 @contextmanager
@@ -285,7 +290,7 @@ def _preloaded(allocator: str) -> Mapping[str, str]:
         raise MissingRequirement(
             message(
                 "matrix.no-allocator",
-                "allocator {name} is not installed on this machine",
+                "allocator {name} is not installed on this machine. Install it, or leave it out",
                 name=allocator,
             )
         )
@@ -309,15 +314,4 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise _cannot_write(folder, error) from error
-
-
-def _cannot_write(folder: Path, error: OSError) -> CannotWrite:
-    return CannotWrite(
-        message(
-            "file.cannot-write-to",
-            "{where}: {strerror}. Choose another place with --out",
-            where=folder,
-            strerror=system_text(error),
-        )
-    )
+        raise cannot_write_to(folder, error) from error

@@ -23,11 +23,11 @@ from leakhunt.text.system import system_text
 # Beside a run's files once it has ended by itself: which command it was.
 MARK = "claim-run.json"
 _MARK_FORMAT = 1
-_MOST_ASIDE = 1000
+_MAX_ASIDE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class NeededRun:
     """A run that claims need: `base` is the folder of their file, `folder` where the run goes."""
 
     claims: Claims
@@ -50,7 +50,7 @@ def folder_name(claims: Claims, run: ClaimRun) -> str:
 
 
 def make(
-    need: Need,
+    need: NeededRun,
     events: Events = SILENT,
     command_lines: Mapping[str, CommandLine] = COMMAND_LINES,
 ) -> ClaimRunResult:
@@ -89,7 +89,7 @@ def is_whole(code: int, result: ClaimRunResult) -> bool:
     return code == NothingMeasured.exit_code and measured
 
 
-def result_in(need: Need, reason: Text) -> ClaimRunResult:
+def result_in(need: NeededRun, reason: Text) -> ClaimRunResult:
     """What lies in the run's folder; `reason` says why, where nothing does."""
     try:
         files = run_file.find_run_files([str(need.folder)]) if need.folder.is_dir() else []
@@ -111,7 +111,7 @@ def result_in(need: Need, reason: Text) -> ClaimRunResult:
     return ClaimRunResult(runs)
 
 
-def _is_complete(need: Need) -> bool:
+def _is_complete(need: NeededRun) -> bool:
     """Whether just this run is there and ended by itself."""
     try:
         mark = json.loads((need.folder / MARK).read_text(encoding="utf-8"))
@@ -124,7 +124,7 @@ def _mark_of(run: ClaimRun) -> dict[str, object]:
     return {"format": _MARK_FORMAT, "command": run.command}
 
 
-def _mark(need: Need) -> None:
+def _mark(need: NeededRun) -> None:
     path, fresh = need.folder / MARK, need.folder / f".{MARK}.new"
     try:
         fresh.write_text(json.dumps(_mark_of(need.run)) + "\n", encoding="utf-8")
@@ -145,7 +145,7 @@ def _set_aside(folder: Path, events: Events) -> None:
     try:
         if not folder.is_dir() or not any(folder.iterdir()):
             return
-        names = (folder.with_name(f"{folder.name}.aside-{n}") for n in range(1, _MOST_ASIDE))
+        names = (folder.with_name(f"{folder.name}.aside-{n}") for n in range(1, _MAX_ASIDE))
         aside = next(name for name in names if not name.exists())
         folder.rename(aside)
     except (OSError, StopIteration) as error:
@@ -181,7 +181,7 @@ def _placed(words: Sequence[str], base: Path) -> Iterator[str]:
 
 
 def _carry_out(
-    need: Need, events: Events, command_lines: Mapping[str, CommandLine]
+    need: NeededRun, events: Events, command_lines: Mapping[str, CommandLine]
 ) -> tuple[int, Text]:
     """Carry out the command of a run into its folder: the exit code, and what failed.
 

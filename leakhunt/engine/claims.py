@@ -15,11 +15,11 @@ from urllib.parse import quote
 from leakhunt.analysis.claims import Evidence, judge_claims
 from leakhunt.analysis.report import assemble
 from leakhunt.config.find_claims import ClaimsFile, find_claims
-from leakhunt.engine.claim_runs import ClaimRunResult, Need, folder_name, make
+from leakhunt.engine.claim_runs import ClaimRunResult, NeededRun, folder_name, make
 from leakhunt.engine.command_line import COMMAND_LINES, CommandLine
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.report import GENERATOR, rendered, report_of, write_files
-from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured
+from leakhunt.errors import INTERRUPTED, CannotWrite, NothingMeasured, cannot_write_to
 from leakhunt.model.claims import (
     CheckedScenario,
     Claims,
@@ -35,7 +35,6 @@ from leakhunt.reporting.registry import CLAIMS_RENDERERS, RunRenderer
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_file
 from leakhunt.text.message import message
-from leakhunt.text.system import system_text
 
 _PAGE = "report.html"
 # Of a run's facts, what a reader of claims must see first.
@@ -114,14 +113,7 @@ def _folder_for(out: Path | None) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         names = [made.file_name for made in CLAIMS_RENDERERS if (out / made.file_name).exists()]
     except OSError as error:
-        raise CannotWrite(
-            message(
-                "file.cannot-write-to",
-                "{where}: {strerror}. Choose another place with --out",
-                where=out,
-                strerror=system_text(error),
-            )
-        ) from error
+        raise cannot_write_to(out, error) from error
     if names and not _is_ours(out):
         raise CannotWrite(
             message(
@@ -176,11 +168,11 @@ def _make_all(
     return results, False
 
 
-def _needs(file: ClaimsFile, folder: Path) -> list[Need]:
+def _needs(file: ClaimsFile, folder: Path) -> list[NeededRun]:
     """The runs that the file's claims need, each once."""
     needed = {run for claim in file.claims.claims for run in file.claims.needed(claim)}
     return [
-        Need(file.claims, run, file.folder, folder / folder_name(file.claims, run))
+        NeededRun(file.claims, run, file.folder, folder / folder_name(file.claims, run))
         for run in file.claims.runs
         if run in needed
     ]
@@ -215,7 +207,7 @@ def _evidence(claims: Claims, results: Mapping[str, ClaimRunResult]) -> Mapping[
     }
 
 
-def _made(need: Need, results: Mapping[str, ClaimRunResult], has_pages: bool) -> MadeRun:
+def _made(need: NeededRun, results: Mapping[str, ClaimRunResult], has_pages: bool) -> MadeRun:
     not_run = ClaimRunResult(missing=message("claims.not-run", "not run yet"))
     found = results.get(need.folder.name, not_run)
     page = quote(f"{need.folder.name}/{_PAGE}") if found.runs and has_pages else ""
@@ -247,7 +239,7 @@ def _write_reports(
             write_files(report, need.folder, renderers)
 
 
-def _is_checked_on(claim: JudgedClaim, need: Need) -> bool:
+def _is_checked_on(claim: JudgedClaim, need: NeededRun) -> bool:
     return claim.scenario == need.claims.scenario and need.run in claim.runs
 
 

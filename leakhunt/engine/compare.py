@@ -26,7 +26,7 @@ from leakhunt.text.message import Message, Text, joined, message, plural_message
 from leakhunt.text.system import system_text
 
 # So many folders are put before a name to tell it from another; then a number is.
-_MOST_FOLDERS = 3
+_MAX_FOLDERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _labels(places: Sequence[str], given: Sequence[str]) -> list[str]:
 
 def _default_labels(paths: Sequence[Path]) -> list[str]:
     """The names of files and folders, with the folders above where that tells them apart."""
-    for count in range(1, _MOST_FOLDERS + 1):
+    for count in range(1, _MAX_FOLDERS + 1):
         labels = ["/".join(path.parts[1:][-count:]) or "/" for path in paths]
         labels = [" ".join(label.removesuffix(run_file.SUFFIX).split()) for label in labels]
         if len(set(labels)) == len(labels):

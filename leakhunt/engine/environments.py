@@ -34,7 +34,7 @@ _SECONDS = 1800
 _LONGEST_REASON = 300
 _DISTRIBUTION = "leakhunt-ml"
 # Requirements of what is laid over may need others: so many rounds until none is missing.
-_MOST_ROUNDS = 4
+_MAX_ROUNDS = 4
 
 
 class NotInstalled(MissingRequirement):
@@ -63,14 +63,14 @@ class PackageSet:
     @property
     def key(self) -> str:
         """Its name in the cache."""
-        told = [
+        facts = [
             sorted(self.requirements),
             self.python or sys.version,
             "" if self.is_alone else sys.prefix,
             self.extra if self.is_alone else "",
             str(Path(leakhunt.__file__).parent),
         ]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:20]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
 
 
 HERE = PackageSet()
@@ -193,7 +193,7 @@ def _places_here() -> list[str]:
 
 def _add_what_is_missing(install: Sequence[str], site: Path) -> None:
     """Install what the packages that are laid over need and neither they nor this Python have."""
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         wanted = sorted(_unmet(site))
         if not wanted:
             return
@@ -268,5 +268,5 @@ def reason_in(output: str) -> str:
     lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
     causes = [line for line in lines if line.lower().startswith(("cause:", "error:"))]
     named = [line.partition(":")[2].strip() for line in causes]
-    told = named[-1] if named else (lines[-1] if lines else "no reason given")
-    return told if len(told) <= _LONGEST_REASON else f"{told[: _LONGEST_REASON - 3]}..."
+    reason = named[-1] if named else (lines[-1] if lines else "no reason given")
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 3]}..."

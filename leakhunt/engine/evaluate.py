@@ -20,7 +20,7 @@ from leakhunt.engine.explain import under_instruments
 from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.settings import plan_of
 from leakhunt.environment import available_cores, describe_environment
-from leakhunt.errors import CannotWrite, LeakhuntError, UsageError
+from leakhunt.errors import CannotWrite, LeakhuntError, UsageError, cannot_write_to
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.evaluation import Score, Trial
 from leakhunt.model.kinds import Kind
@@ -34,7 +34,6 @@ from leakhunt.scenario import find
 from leakhunt.scenario.requirements import missing_modules
 from leakhunt.storage.follow import Tail
 from leakhunt.text.message import message
-from leakhunt.text.system import system_text
 
 ZOO = "leak-zoo-"
 # Workloads of known truth are small: one without a new sample for so many seconds has hung.
@@ -261,11 +260,4 @@ def _write(out: Path, result: EvaluationResult) -> None:
         with open(out, "xb") as stream:
             stream.write(document_of(result))
     except OSError as error:
-        raise CannotWrite(
-            message(
-                "file.cannot-write-to",
-                "{out}: {strerror}. Choose another place with --out",
-                out=out,
-                strerror=system_text(error),
-            )
-        ) from error
+        raise cannot_write_to(out, error) from error

@@ -12,17 +12,19 @@ from importlib.util import find_spec
 from threading import Event
 from time import monotonic
 
-from leakhunt.analysis.attribution.attribute import attribute, grows_visibly
+from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.attribution.ceiling import CEILING_LENGTH, ceiling_plan
 from leakhunt.analysis.attribution.few_calls import growing_resources
 from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.growing_part import growing_part
+from leakhunt.analysis.attribution.growth import grows_visibly
 from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
-from leakhunt.analysis.attribution.same_growth import growth_apart
+from leakhunt.analysis.attribution.same_growth import growth_difference
 from leakhunt.analysis.attribution.windows import exact_counts_plan, instrumented_plan
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.cost import cost
 from leakhunt.analysis.verdict.effort import has_dear_calls
+from leakhunt.engine.events import Events
 from leakhunt.engine.session import Session
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan
@@ -32,11 +34,11 @@ from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import Message, message
 
 # A run past a ceiling that would be longer is not begun: where it was asked for, and elsewhere.
-MOST_CEILING_CALLS = 200_000
-MOST_CEILING_HOURS = 4.0
+MAX_CEILING_CALLS = 200_000
+MAX_CEILING_HOURS = 4.0
 # A further instrument is not begun once those before it took longer than the measured calls, and
 # than this.
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 # What counts allocations of few calls exactly, the first that is usable.
 _EXACT = (Instrument.CUDA, Instrument.MEMRAY, Instrument.TRACEMALLOC)
 
@@ -66,7 +68,7 @@ def under_instruments(
     """
     prefix = prefix or f"{run.plan.variant}.under-"
     done: list[Run] = []
-    until = clock() + max(MOST_SECONDS, run.plan.budget_seconds or 0.0, _seconds_of_calls(run))
+    until = clock() + max(MAX_SECONDS, run.plan.budget_seconds or 0.0, _seconds_of_calls(run))
     while True:
         instrument = (
             next(iter(wanted[len(done) :]), None)
@@ -154,21 +156,26 @@ def explained(
         )
         yield found[-1]
     attribution = attribute(grown, verdict_then, found, has_filled=grown is not run)
-    if attribution.ceiling_calls is None or (grown is not run and not until_ceiling):
+    ceiling_calls = attribution.ceiling_calls
+    if ceiling_calls is None or (grown is not run and not until_ceiling):
         return
-    too_far = _too_far(run, verdict, attribution.ceiling_calls, until_ceiling)
+    too_far = _too_far(run, verdict, ceiling_calls, until_ceiling)
     if too_far is None:
-        plan = ceiling_plan(run.plan, attribution.ceiling_calls)
+        plan = ceiling_plan(run.plan, ceiling_calls)
         yield prepared.carry_out(plan, f"{variant}.until-ceiling", stop=stop)
     elif until_ceiling:
-        prepared.events.noted(
-            message(
-                "hunt.not-until-ceiling",
-                "{variant}: ceiling not verified: {too_far}",
-                variant=variant,
-                too_far=too_far,
-            )
+        _note_unverified(prepared.events, variant, too_far)
+
+
+def _note_unverified(events: Events, variant: str, too_far: Message) -> None:
+    events.noted(
+        message(
+            "hunt.not-until-ceiling",
+            "{variant}: ceiling not verified: {too_far}",
+            variant=variant,
+            too_far=too_far,
         )
+    )
 
 
 def _is_garbage_open(
@@ -187,7 +194,7 @@ def _is_open(run: Run, verdict: Verdict, grown: Run, first: Run | None) -> bool:
         return first is None
     if has_dear_calls(run):
         return True
-    return grows_visibly(run, verdict) and (first is None or growth_apart(run, first) is None)
+    return grows_visibly(run, verdict) and (first is None or growth_difference(run, first) is None)
 
 
 def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool) -> Message | None:
@@ -200,8 +207,8 @@ def _too_far(run: Run, verdict: Verdict, ceiling_calls: int, until_ceiling: bool
         )
     spent = cost(run, None)
     seconds = ceiling_calls * CEILING_LENGTH * (spent.median_seconds if spent else 0.0)
-    most = MOST_CEILING_HOURS * 3600 if until_ceiling else run.plan.budget_seconds or 0.0
-    if ceiling_calls > MOST_CEILING_CALLS or seconds > most:
+    most = MAX_CEILING_HOURS * 3600 if until_ceiling else run.plan.budget_seconds or 0.0
+    if ceiling_calls > MAX_CEILING_CALLS or seconds > most:
         return message(
             "hunt.ceiling-too-late",
             "the ceiling is {ceiling_calls:,} calls away, about {hours:,.1f} hours",

@@ -63,18 +63,18 @@ def retained_renderers_named(names: str) -> tuple[RetainedRenderer, ...]:
     Raises:
         UsageError: there is none of any of them.
     """
-    asked = {name.strip().lower() for name in names.split(",")}
+    requested = {name.strip().lower() for name in names.split(",")}
     known = tuple(dict.fromkeys(each.format for each in RETAINED_RENDERERS))
-    found = [each for each in RETAINED_RENDERERS if ALL in asked or each.format in asked]
+    found = [each for each in RETAINED_RENDERERS if ALL in requested or each.format in requested]
     if not found:
-        names_among(",".join(sorted(asked)), known)
+        names_among(",".join(sorted(requested)), known)
     return tuple(found)
 
 
 def attach_renderers_named(names: str) -> tuple[AttachRenderer, ...]:
     """The files of a visit, of the formats in `names`; others have none."""
-    asked = {name.strip().lower() for name in names.split(",")}
-    return tuple(each for each in ATTACH_RENDERERS if ALL in asked or each.format in asked)
+    requested = {name.strip().lower() for name in names.split(",")}
+    return tuple(each for each in ATTACH_RENDERERS if ALL in requested or each.format in requested)
 
 
 def analyze_renderers_named(names: str) -> tuple[AnalyzeRenderer, ...]:
@@ -83,8 +83,7 @@ def analyze_renderers_named(names: str) -> tuple[AnalyzeRenderer, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    known = tuple(dict.fromkeys(each.format for each in ANALYZE_RENDERERS))
-    return possible(ANALYZE_RENDERERS, names_among(names, known))
+    return _named(ANALYZE_RENDERERS, names)
 
 
 def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixRenderer, ...]:
@@ -94,8 +93,7 @@ def matrix_renderers_named(names: str, events: Events = SILENT) -> tuple[MatrixR
         UsageError: there is no such format.
         MissingRequirement: a format that was named needs what is not installed.
     """
-    known = tuple(dict.fromkeys(each.format for each in MATRIX_RENDERERS))
-    return possible(MATRIX_RENDERERS, names_among(names, known), events)
+    return _named(MATRIX_RENDERERS, names, events)
 
 
 def benchmark_renderers_named(names: str) -> tuple[BenchmarkRenderer, ...]:
@@ -104,8 +102,7 @@ def benchmark_renderers_named(names: str) -> tuple[BenchmarkRenderer, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    known = tuple(dict.fromkeys(each.format for each in BENCHMARK_RENDERERS))
-    return possible(BENCHMARK_RENDERERS, names_among(names, known))
+    return _named(BENCHMARK_RENDERERS, names)
 
 
 def bisect_renderers_named(names: str) -> tuple[BisectRenderer, ...]:
@@ -114,8 +111,14 @@ def bisect_renderers_named(names: str) -> tuple[BisectRenderer, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    known = tuple(dict.fromkeys(each.format for each in BISECT_RENDERERS))
-    return possible(BISECT_RENDERERS, names_among(names, known))
+    return _named(BISECT_RENDERERS, names)
+
+
+def _named(
+    renderers: Sequence[Renderer[Noun]], names: str, events: Events = SILENT
+) -> tuple[Renderer[Noun], ...]:
+    known = tuple(dict.fromkeys(each.format for each in renderers))
+    return possible(renderers, names_among(names, known), events)
 
 
 def names_among(requested: str, known: Collection[str]) -> set[str]:

@@ -47,7 +47,7 @@ from leakhunt.engine.given_limit import limit_bytes, with_limit
 from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.repository import repository_around
-from leakhunt.engine.revisions import rival_of
+from leakhunt.engine.revisions import other_revision_of
 from leakhunt.engine.select_runs import runs_in
 from leakhunt.errors import INTERRUPTED, UsageError
 from leakhunt.model.gate import GateAnswer, GateResult, Terms, VariantResult
@@ -289,8 +289,10 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
     jobs = jobs_of(policy, request.scenarios, base)
     if limit is not None:
         jobs = [replace(job, settings=replace(job.settings, limit_bytes=limit)) for job in jobs]
-    with ExitStack() as lasting:
-        rival = rival_of(request.against, request.against_python, request.pairs, base, lasting)
+    with ExitStack() as exit_stack:
+        other_revision = other_revision_of(
+            request.against, request.against_python, request.pairs, base, exit_stack
+        )
         folder = new_folder(request.out, "gate")
         jobs = [replace(job, folder=folder / job.folder) for job in jobs]
         context = GateContext(
@@ -298,7 +300,7 @@ def _measure(request: GateRequest, policy: Policy, files: GateFiles, events: Eve
             today=_today(),
             events=events,
             against=without_baseline if saved is None else saved.against,
-            rival=rival,
+            other_revision=other_revision,
             jobs=request.jobs,
         )
         results = [gate_scenario(job, context) for job in jobs]

@@ -23,7 +23,7 @@ from leakhunt.engine.gate_variant import (
 )
 from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import GENERATOR
-from leakhunt.engine.revisions import Rival, make, prepared_scenario
+from leakhunt.engine.revisions import OtherRevision, make, prepared_scenario
 from leakhunt.engine.settings import plan_of
 from leakhunt.errors import CannotWrite, LeakhuntError
 from leakhunt.model.gate import Terms, VariantResult
@@ -49,16 +49,16 @@ INTERRUPTED = message("gate.interrupted", "interrupted before it was measured")
 class GateContext:
     """How all scenarios are gated.
 
-    `against` tells what differs from the baseline. `rival` is measured in turns with the code here,
-    if there is one. `jobs` variants are measured at the same time. Once `stop` is set nothing more
-    is measured: the user ended it.
+    `against` tells what differs from the baseline. `other_revision`, if there is one, is measured
+    in turns with the code here. `jobs` variants are measured at the same time. Once `stop` is set
+    nothing more is measured: the user ended it.
     """
 
     policy: Policy
     today: date
     events: Events
     against: BaselineComparison = without_baseline
-    rival: Rival | None = None
+    other_revision: OtherRevision | None = None
     jobs: int = JOBS
     stop: Event = field(default_factory=Event)
 
@@ -99,10 +99,10 @@ def gate_scenario(job: Job, context: GateContext) -> ScenarioResult:
     Raises:
         CannotWrite: the disk does not take them.
     """
-    with ExitStack() as lasting:
+    with ExitStack() as exit_stack:
         try:
             context.go_on()
-            own = lasting.enter_context(prepared_scenario(job.settings, job.folder))
+            own = exit_stack.enter_context(prepared_scenario(job.settings, job.folder))
             fit = variants_for(own.settings, own.prepared.device)
         except CannotWrite:
             raise
@@ -112,8 +112,8 @@ def gate_scenario(job: Job, context: GateContext) -> ScenarioResult:
             context.stop.set()
             return _nothing_measured(job, INTERRUPTED)
         measured = _Measured(job, context, own)
-        if context.rival is not None and not context.stop.is_set():
-            measured = _with_rival(measured, context.rival, lasting)
+        if context.other_revision is not None and not context.stop.is_set():
+            measured = _with_other_revision(measured, context.other_revision, exit_stack)
         answers = in_parallel(measured.answer, fit, context.jobs, context.stop)
         return _result(measured, fit, answers)
 
@@ -164,7 +164,7 @@ class _Measured:
 
     def is_new(self, variant: Variant) -> bool:
         """Whether the other revision, if there is one, does not have the variant."""
-        if self.context.rival is None or self.why_no_other:
+        if self.context.other_revision is None or self.why_no_other:
             return False
         return self.other is None or not _has(self.other, variant)
 
@@ -203,10 +203,10 @@ class _Measured:
             usable=usable_on(self.own.prepared.device),
         )
         plan = plan_of(self.own.settings, variant, self.own.prepared.device)
-        rival = self.context.rival
-        if rival is None or self.is_new(variant):
+        other_revision = self.context.other_revision
+        if other_revision is None or self.is_new(variant):
             return gate.answer(plan)
-        label = rival.revision.name
+        label = other_revision.revision.name
         if self.why_no_other or self.other is None:
             reason = message(
                 "gate.not-there",
@@ -216,7 +216,7 @@ class _Measured:
             )
             return _failed(self.job, variant, reason)
         there = self._carrier(self.other, tr(" of {name}", name=label), [])
-        return gate.answer_against(plan, there, label, rival.pairs)
+        return gate.answer_against(plan, there, label, other_revision.pairs)
 
     def _carrier(self, where: PreparedScenario, whose: str, made: list[Path]) -> Carrier:
         events = self.context.events
@@ -241,17 +241,19 @@ class _Measured:
         return carry
 
 
-def _with_rival(measured: _Measured, rival: Rival, lasting: ExitStack) -> _Measured:
+def _with_other_revision(
+    measured: _Measured, other_revision: OtherRevision, exit_stack: ExitStack
+) -> _Measured:
     """With the other revision's scenario, or the reason why it cannot be measured."""
-    variables = rival.revision.variables(os.environ)
-    if not rival.has(measured.own.settings):
+    variables = other_revision.revision.variables(os.environ)
+    if not other_revision.has(measured.own.settings):
         return measured
     try:
-        settings = rival.settings(measured.own.settings)
+        settings = other_revision.settings(measured.own.settings)
         there = prepared_scenario(
-            settings, measured.job.folder / AGAINST, rival.interpreter, variables
+            settings, measured.job.folder / AGAINST, other_revision.interpreter, variables
         )
-        return replace(measured, other=lasting.enter_context(there))
+        return replace(measured, other=exit_stack.enter_context(there))
     except CannotWrite:
         raise
     except LeakhuntError as error:

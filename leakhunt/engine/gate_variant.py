@@ -15,7 +15,7 @@ from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.decide import answer_on, with_totals
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict.schedule import same_calls
-from leakhunt.analysis.verdict.series import FEWEST_FOR_LEAK, LOOK_RATIO
+from leakhunt.analysis.verdict.series import INTERIM_CHECK_RATIO, MIN_FOR_LEAK
 from leakhunt.engine.explain import Carrier, under_instruments
 from leakhunt.engine.interleave import interleaved
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
@@ -128,13 +128,13 @@ class Gate:
             for turn, (carry, runs) in interleaved(own, other, pairs, 1 + attempts * pairs):
                 runs.append(carry(plan, f"{plan.variant}.round-{turn}"))
             attempts += 1
-            again = partial(self._compared, others=other[1], label=label, attempts=attempts)
-            result = again(own[1])
+            remeasure = partial(self._compared, others=other[1], label=label, attempts=attempts)
+            result = remeasure(own[1])
             if result.answer is not GateAnswer.INCONCLUSIVE or attempts > self.effort.retries:
                 break
             if not all(map(_lasted, [*own[1], *other[1]])):
                 break
-        return self._hunted(result, own[1], again)
+        return self._hunted(result, own[1], remeasure)
 
     def _repeats(self, plan: Plan, name: str) -> list[Run]:
         names = [name, *(f"{name}.repeat-{turn}" for turn in range(2, self.effort.repeats + 1))]
@@ -229,8 +229,8 @@ def _longer(plan: Plan, runs: Sequence[Run], answer: VariantResult, most_calls: 
     ]
     wanted = max(
         done + ceil(max(needed, default=0) * _MARGIN),
-        ceil(done * LOOK_RATIO),
-        ceil(FEWEST_FOR_LEAK * each / (1 - _WARM_UP_SHARE)),
+        ceil(done * INTERIM_CHECK_RATIO),
+        ceil(MIN_FOR_LEAK * each / (1 - _WARM_UP_SHARE)),
     )
     calls = min(wanted, most_calls * each) // each * each
     if calls <= done:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from math import isfinite
 
+from leakhunt.amounts import parse_duration
 from leakhunt.errors import UsageError
-from leakhunt.model.options import LEAST
+from leakhunt.model.options import MINIMUMS
 from leakhunt.text.message import message
 
 
 def refuse_too_small(**values: object) -> None:
-    """Check numbers by `LEAST`; what is no number, such as None or a size as text, passes.
+    """Check numbers by `MINIMUMS`; what is no number, such as None or a size as text, passes.
 
     Raises:
         UsageError: one is smaller.
     """
     for name, value in values.items():
-        if isinstance(value, int | float) and value < LEAST[name]:
+        if isinstance(value, int | float) and value < MINIMUMS[name]:
             raise UsageError(
                 message(
                     "argument.too-small",
                     "{name}={value}: expected {least} or more",
                     name=name,
                     value=value,
-                    least=LEAST[name],
+                    least=MINIMUMS[name],
                 )
             )
 
@@ -42,3 +43,17 @@ def refuse_wrong_timeout(timeout: float) -> None:
                 timeout=timeout,
             )
         )
+
+
+def positive_seconds(given: float | str) -> float:
+    """A time in seconds, from a number or a text like ``90s``.
+
+    Raises:
+        UsageError: it is not above 0, or has no end.
+    """
+    seconds = parse_duration(given) if isinstance(given, str) else float(given)
+    if not 0 < seconds < float("inf"):
+        raise UsageError(
+            message("argument.above-nothing", "{given}: times must be above 0", given=given)
+        )
+    return seconds

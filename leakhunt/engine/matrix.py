@@ -13,7 +13,7 @@ from typing import Protocol
 from leakhunt.amounts import Amount, Seconds
 from leakhunt.analysis.matrix.report import (
     CellEvidence,
-    cell_told,
+    cell_sentence,
     matrix_report,
     seconds_each,
     to_hunt,
@@ -23,12 +23,12 @@ from leakhunt.engine.environments import is_built
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.executors.local_cells import CellJob, Effort, LocalCells
 from leakhunt.engine.matrix_folder import (
-    alone_in,
     folder_for,
     has_plan,
-    left_to_do,
+    locked,
     place_of,
     plan_in,
+    remaining_cells,
 )
 from leakhunt.engine.matrix_plan import MatrixRequest, order_of, plan_of_request
 from leakhunt.engine.report import GENERATOR, rendered
@@ -44,7 +44,7 @@ from leakhunt.text.message import Text, message, plural_message
 
 ON_RAY = "ray"
 # What a cell takes before one has been measured: at least this, and the budget beside it.
-_LEAST_SECONDS = 5.0
+_MIN_SECONDS = 5.0
 
 
 class CellEngine(Protocol):
@@ -104,7 +104,7 @@ def matrix(
     resumes = place.is_dir() and has_plan(place)
     plan = plan_in(place) if resumes else plan_of_request(request)
     if request.plan_only:
-        _tell_plan(plan, plan.cells, (), request, events)
+        _note_plan(plan, plan.cells, (), request, events)
         report = matrix_report(plan, [], GENERATOR, on=request.on)
         return MatrixResult(report, None, ())
     _refuse_engine(request.on)
@@ -113,13 +113,17 @@ def matrix(
             message("matrix.resume-elsewhere", "a matrix goes on in its own folder. Remove --out")
         )
     folder = place if resumes else folder_for(out, plan)
-    with alone_in(folder), ExitStack() as lasting:
+    with locked(folder), ExitStack() as exit_stack:
         if plan_in(folder) != plan:
             raise CannotWrite(
-                message("matrix.other-plan-now", "{out}: holds another matrix", out=folder)
+                message(
+                    "matrix.other-plan-now",
+                    "{out}: holds another matrix. Choose another place with --out",
+                    out=folder,
+                )
             )
         work = _MatrixWork(plan, folder, request, events)
-        engine = _engine(request, work, lasting)
+        engine = _engine(request, work, exit_stack)
         interrupted = work.go(engine)
         report = matrix_report(
             plan,
@@ -139,7 +143,7 @@ def matrix(
     return MatrixResult(report, folder, tuple(files), interrupted)
 
 
-def _engine(request: MatrixRequest, work: _MatrixWork, lasting: ExitStack) -> CellEngine:
+def _engine(request: MatrixRequest, work: _MatrixWork, exit_stack: ExitStack) -> CellEngine:
     """Where the cells are carried out.
 
     Raises:
@@ -149,7 +153,7 @@ def _engine(request: MatrixRequest, work: _MatrixWork, lasting: ExitStack) -> Ce
         return LocalCells(request.jobs, work.room_measured)
     from leakhunt.engine.executors.ray_cells import RayCells
 
-    return lasting.enter_context(RayCells(request.on, request.jobs, work.noted))
+    return exit_stack.enter_context(RayCells(request.on, request.jobs, work.noted))
 
 
 def _refuse_engine(on: str) -> None:
@@ -190,15 +194,15 @@ class _MatrixWork:
 
     def go(self, engine: CellEngine) -> bool:
         """Carry out what is left; whether the user ended it."""
-        left = left_to_do(self._folder, self._plan)
-        to_do = {cell.name for cell in left}
+        remaining = remaining_cells(self._folder, self._plan)
+        to_do = {cell.name for cell in remaining}
         done = [cell for name, cell in self._cells.items() if name not in to_do]
         records = [record_of(place_of(self._folder, cell)) for cell in done]
-        _tell_plan(self._plan, left, records, self._request, self._events)
+        _note_plan(self._plan, remaining, records, self._request, self._events)
         self._ended = len(done)
         stop = Event()
-        jobs = [self._job(cell) for cell in left]
-        names = tuple(cell.name for cell in left)
+        jobs = [self._job(cell) for cell in remaining]
+        names = tuple(cell.name for cell in remaining)
         for name in names:
             self._events.started(RunStart(name, group=names))
         try:
@@ -220,8 +224,8 @@ class _MatrixWork:
 
     def room_measured(self, effort: Effort, jobs: int) -> None:
         """The first cell has shown how many have room beside each other."""
-        left = len(self._cells) - self._ended
-        if self._ended == 0 or not left:
+        remaining = len(self._cells) - self._ended
+        if self._ended == 0 or not remaining:
             return
         self.noted(
             message(
@@ -233,8 +237,8 @@ class _MatrixWork:
                 all=available_cores(),
                 memory=Amount(effort.peak_bytes),
                 jobs=jobs,
-                left=plural_message("matrix.count", "{n} cell", "{n} cells", left),
-                expected=Seconds(-(-left // jobs) * effort.seconds),
+                left=plural_message("matrix.count", "{n} cell", "{n} cells", remaining),
+                expected=Seconds(-(-remaining // jobs) * effort.seconds),
             )
         )
 
@@ -271,7 +275,7 @@ class _MatrixWork:
                     number=self._ended,
                     count=len(self._cells),
                     cell=cell.name,
-                    told=cell_told(result),
+                    told=cell_sentence(result),
                 )
             )
 
@@ -283,7 +287,7 @@ class _MatrixWork:
         return CellEvidence(cell, record_of(place), runs, file)
 
 
-def _tell_plan(
+def _note_plan(
     plan: MatrixPlan,
     left: Sequence[Cell],
     done: Sequence[CellRecord],
@@ -317,10 +321,10 @@ def _tell_plan(
     if new:
         events.noted(message("matrix.to-build", "  environments to build: {count}", count=len(new)))
     if left:
-        _tell_time(plan, len(left), done, request, events)
+        _note_time(plan, len(left), done, request, events)
 
 
-def _tell_time(
+def _note_time(
     plan: MatrixPlan,
     left: int,
     done: Sequence[CellRecord],
@@ -345,8 +349,8 @@ def _tell_time(
         message(
             "matrix.expected-between",
             "  expected time: {least} to {most}, {jobs} at a time; the first cell tells more",
-            least=Seconds(turns * _LEAST_SECONDS),
-            most=Seconds(left * (budget + 2 * _LEAST_SECONDS)),
+            least=Seconds(turns * _MIN_SECONDS),
+            most=Seconds(left * (budget + 2 * _MIN_SECONDS)),
             jobs=jobs,
         )
     )

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from leakhunt.engine.cells import is_done
-from leakhunt.errors import BadFile, CannotWrite, LeakhuntError
+from leakhunt.errors import BadFile, CannotWrite, LeakhuntError, cannot_write_to
 from leakhunt.model.matrix import Axis, AxisKind, Cell, MatrixPlan
 from leakhunt.storage import run_file
 from leakhunt.storage.folders import new_folder
 from leakhunt.storage.report_files import write_whole
 from leakhunt.text.message import message
-from leakhunt.text.system import system_text
 
 PLAN = "matrix-plan.json"
 CELLS = "cells"
 ASIDE = "aside"
 _LOCK = ".matrix.lock"
 _FORMAT = 1
-_MOST_ASIDE = 1000
+_MAX_ASIDE = 1000
 
 
 def has_plan(place: Path) -> bool:
@@ -65,13 +64,13 @@ def plan_in(folder: Path) -> MatrixPlan:
         BadFile: it is damaged, or from a newer version.
     """
     try:
-        told = json.loads((folder / PLAN).read_text("utf-8"))
-        if told.pop("format") != _FORMAT:
+        fields = json.loads((folder / PLAN).read_text("utf-8"))
+        if fields.pop("format") != _FORMAT:
             raise ValueError("format")
-        axes = tuple(_axis(each) for each in told.pop("axes"))
-        exclude = tuple(told.pop("exclude"))
-        requirements = tuple(told.pop("requirements"))
-        plan = MatrixPlan(axes=axes, exclude=exclude, requirements=requirements, **told)
+        axes = tuple(_axis(each) for each in fields.pop("axes"))
+        exclude = tuple(fields.pop("exclude"))
+        requirements = tuple(fields.pop("requirements"))
+        plan = MatrixPlan(axes=axes, exclude=exclude, requirements=requirements, **fields)
         if not plan.cells:
             raise ValueError("cells")
         return plan
@@ -85,12 +84,12 @@ def plan_in(folder: Path) -> MatrixPlan:
         ) from error
 
 
-def _axis(told: Mapping[str, Any]) -> Axis:
-    return Axis(AxisKind(told["kind"]), tuple(map(str, told["values"])), str(told["key"]))
+def _axis(fields: Mapping[str, Any]) -> Axis:
+    return Axis(AxisKind(fields["kind"]), tuple(map(str, fields["values"])), str(fields["key"]))
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder, so that no second matrix writes into it; a killed one holds nothing.
 
     Raises:
@@ -99,7 +98,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         stream = (folder / _LOCK).open("w")
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise cannot_write_to(folder, error) from error
     with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,23 +119,23 @@ def place_of(folder: Path, cell: Cell) -> Path:
     return folder / CELLS / cell.name
 
 
-def left_to_do(folder: Path, plan: MatrixPlan) -> list[Cell]:
+def remaining_cells(folder: Path, plan: MatrixPlan) -> list[Cell]:
     """The cells that are not done; what was begun of them is set aside.
 
     Raises:
         CannotWrite: it cannot be moved.
     """
-    left = []
+    remaining = []
     for cell in plan.cells:
         place = place_of(folder, cell)
         if not place.exists():
-            left.append(cell)
+            remaining.append(cell)
         elif is_done(place):
             _set_halves_aside(folder, place)
         else:
             set_aside(folder, place)
-            left.append(cell)
-    return left
+            remaining.append(cell)
+    return remaining
 
 
 def set_aside(folder: Path, place: Path) -> None:
@@ -147,7 +146,7 @@ def set_aside(folder: Path, place: Path) -> None:
     """
     try:
         (folder / ASIDE).mkdir(exist_ok=True)
-        names = (f"{place.name}-{number}" for number in range(1, _MOST_ASIDE))
+        names = (f"{place.name}-{number}" for number in range(1, _MAX_ASIDE))
         free = next(name for name in names if not (folder / ASIDE / name).exists())
         place.rename(folder / ASIDE / free)
     except (OSError, StopIteration) as error:
@@ -176,15 +175,4 @@ def _write(file: Path, document: Mapping[str, Any]) -> None:
     try:
         write_whole(file, text.encode("utf-8", "surrogatepass"))
     except OSError as error:
-        raise _cannot_write(file.parent, error) from error
-
-
-def _cannot_write(folder: Path, error: OSError) -> CannotWrite:
-    return CannotWrite(
-        message(
-            "file.cannot-write-to",
-            "{where}: {strerror}. Choose another place with --out",
-            where=folder,
-            strerror=system_text(error),
-        )
-    )
+        raise cannot_write_to(file.parent, error) from error

@@ -42,7 +42,7 @@ _LOUD = re.compile(r"[A-Z][A-Z0-9_]*")
 _VERSION_AXIS = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<which>==\s*[\w.]+\.\*)")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?")
 # What a matrix may have at most: more is a slip, such as a range of calls.
-MOST_CELLS = 20_000
+MAX_CELLS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ def plan_of_request(request: MatrixRequest) -> MatrixPlan:
     plan = _merged(request, file)
     plan = _with_axes(plan, _written(request, file))
     count = sum(1 for _ in plan.cells)
-    if not 0 < count <= MOST_CELLS:
+    if not 0 < count <= MAX_CELLS:
         raise UsageError(
             message(
                 "matrix.cells",
                 "the matrix has {count:,} cells: expected 1 to {most:,}. Change axes or exclusions",
                 count=count,
-                most=MOST_CELLS,
+                most=MAX_CELLS,
             )
         )
     return plan
@@ -172,33 +172,33 @@ def _refuse_wrong(request: MatrixRequest) -> None:
 
 def _merged(request: MatrixRequest, file: MatrixFile | None) -> MatrixPlan:
     """The plan without axes; what the command line says comes before the file."""
-    told = file or MatrixFile(request.target, Path(), ())
-    fixed, _ = _requirements((*told.requirements, *request.requirements))
-    memory_limit = request.memory_limit or told.memory_limit
+    described = file or MatrixFile(request.target, Path(), ())
+    fixed, _ = _requirements((*described.requirements, *request.requirements))
+    memory_limit = request.memory_limit or described.memory_limit
     if memory_limit:
         parse_size(memory_limit)
-    options = {**told.options, **request.options}
-    for name in told.environment:
+    options = {**described.options, **request.options}
+    for name in described.environment:
         _refuse_no_variable(name)
-    device = request.device or told.device or MatrixPlan("", ()).device
+    device = request.device or described.device or MatrixPlan("", ()).device
     _one_of("device", device, DEVICES)
     return MatrixPlan(
-        target=_placed(told.scenario, told.folder),
+        target=_placed(described.scenario, described.folder),
         axes=(),
-        exclude=(*told.exclude, *map(_excluded, request.exclude)),
+        exclude=(*described.exclude, *map(_excluded, request.exclude)),
         requirements=fixed,
-        isolated=request.isolated or told.isolated,
-        repeats=request.repeats or told.repeats or 1,
-        seed=next((each for each in (request.seed, told.seed) if each is not None), SEED),
-        calls=request.calls or told.calls,
-        budget=request.budget if request.budget is not None else told.budget,
+        isolated=request.isolated or described.isolated,
+        repeats=request.repeats or described.repeats or 1,
+        seed=next((each for each in (request.seed, described.seed) if each is not None), SEED),
+        calls=request.calls or described.calls,
+        budget=request.budget if request.budget is not None else described.budget,
         device=device,
-        threads=request.threads or told.threads,
+        threads=request.threads or described.threads,
         memory_limit=memory_limit,
-        timeout=request.timeout or told.timeout or TIMEOUT_SECONDS,
+        timeout=request.timeout or described.timeout or TIMEOUT_SECONDS,
         options=options,
-        environment=told.environment,
-        hunt=request.hunt and told.hunt,
+        environment=described.environment,
+        hunt=request.hunt and described.hunt,
     )
 
 
@@ -237,8 +237,8 @@ def _requirements(
 
 def _written(request: MatrixRequest, file: MatrixFile | None) -> list[tuple[str, tuple[str, ...]]]:
     """The axes as they were written: names and values."""
-    told = file.requirements if file is not None else ()
-    _, versions = _requirements((*told, *request.requirements))
+    requirements = file.requirements if file is not None else ()
+    _, versions = _requirements((*requirements, *request.requirements))
     axes = [*(file.axes if file is not None else ()), *versions]
     for word in request.vary:
         name, equals, values = word.partition("=")
@@ -292,7 +292,11 @@ def _with_axes(plan: MatrixPlan, written: Sequence[tuple[str, tuple[str, ...]]])
     for number, axis in enumerate(axes):
         if any(axis.name == other.name for other in axes[:number]):
             raise UsageError(
-                message("matrix.axis-twice", "axis {name} is given twice", name=axis.name)
+                message(
+                    "matrix.axis-twice",
+                    "axis {name} is given twice. Put all values into one",
+                    name=axis.name,
+                )
             )
     exclude = tuple(_exclusion(each, axes, scenario) for each in plan.exclude)
     return replace(plan, target=place, axes=tuple(axes), exclude=exclude)
@@ -333,7 +337,7 @@ def _axis(name: str, values: tuple[str, ...], scenario: Scenario) -> Axis:
         raise UsageError(
             message(
                 "matrix.value-twice",
-                "axis {name}: value {value!r} is given twice",
+                "axis {name}: value {value!r} is given twice. Remove one",
                 name=axis.name,
                 value=twice,
             )
@@ -420,7 +424,9 @@ def _refuse_no_variable(name: str) -> None:
     if not _VARIABLE.fullmatch(name):
         raise UsageError(
             message(
-                "matrix.no-variable", "{name!r} is no name of an environment variable", name=name
+                "matrix.no-variable",
+                "invalid environment variable {name!r}; example: 'OMP_NUM_THREADS'",
+                name=name,
             )
         )
 
@@ -431,7 +437,9 @@ def _versions(package: str, value: str) -> Iterator[str]:
 
     if not _PACKAGE.fullmatch(package):
         raise UsageError(
-            message("matrix.no-package", "{name!r} is no name of a package", name=package)
+            message(
+                "matrix.no-package", "invalid package name {name!r}; example: 'numpy'", name=package
+            )
         )
     if value == INSTALLED:
         yield value

@@ -22,7 +22,7 @@ from leakhunt.scenario import find
 from leakhunt.text.message import message
 
 # Of `gc.set_threshold`.
-_MOST_THRESHOLDS = 3
+_MAX_THRESHOLDS = 3
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -95,7 +95,7 @@ def _collector(word: str, setting: str) -> str:
     """How a worker's collector is set: ``freeze``, ``off``, or up to three thresholds."""
     numbers = setting.split(",")
     if setting in (FREEZE, COLLECTOR_OFF) or (
-        len(numbers) <= _MOST_THRESHOLDS and all(each.isdecimal() for each in numbers)
+        len(numbers) <= _MAX_THRESHOLDS and all(each.isdecimal() for each in numbers)
     ):
         return setting
     raise UsageError(

@@ -78,7 +78,7 @@ class ReportResult:
         return retained if self.of_retained_only else retained + cards(self.report)
 
 
-def report_again(
+def rerendered(
     places: Sequence[str],
     renderers: Sequence[RunRenderer] = (),
     events: Events = SILENT,

@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leakhunt.engine.settings import refuse_what_cannot_be
-from leakhunt.errors import CannotWrite
+from leakhunt.errors import cannot_write_to
 from leakhunt.model.options import Settings
 from leakhunt.runner.checkout import Revision, checked_out
 from leakhunt.runner.prepared import PreparedScenario, prepared_for
 from leakhunt.scenario import find
-from leakhunt.text.message import message
-from leakhunt.text.system import system_text
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class OtherRevision:
     """Another revision of the code; by which Python it runs, in how many pairs of runs."""
 
     revision: Revision
@@ -45,19 +43,19 @@ class Rival:
         return replace(own, scenario=there, options=find.settle_options(there, own.options))
 
 
-def rival_of(
-    against: str | None, interpreter: str, pairs: int, base: Path, lasting: ExitStack
-) -> Rival | None:
-    """The revision `against`, checked out for as long as `lasting` lasts; None: there is none.
+def other_revision_of(
+    against: str | None, interpreter: str, pairs: int, base: Path, exit_stack: ExitStack
+) -> OtherRevision | None:
+    """The revision `against`, checked out for as long as `exit_stack` lasts; None: there is none.
 
     Raises:
         LeakhuntError: it cannot be.
     """
     if against is None:
         return None
-    scratch = lasting.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
-    revision = lasting.enter_context(checked_out(against, base, Path(scratch) / "revision"))
-    return Rival(revision, interpreter, pairs)
+    scratch = exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="leakhunt-"))
+    revision = exit_stack.enter_context(checked_out(against, base, Path(scratch) / "revision"))
+    return OtherRevision(revision, interpreter, pairs)
 
 
 @contextmanager
@@ -90,11 +88,4 @@ def make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotWrite(
-            message(
-                "file.cannot-write-to",
-                "{where}: {strerror}. Choose another place with --out",
-                where=folder,
-                strerror=system_text(error),
-            )
-        ) from error
+        raise cannot_write_to(folder, error) from error

@@ -266,7 +266,7 @@ def refuse_what_cannot_be(
         raise UsageError(
             message(
                 "requirement.device",
-                "scenario {name} runs on {devices}, not on {device}",
+                "scenario {name} runs on {devices}, not on {device}. Choose another --device",
                 name=settings.scenario.name,
                 devices=", ".join(settings.scenario.devices),
                 device=settings.device,

@@ -136,7 +136,7 @@ class _Work:
         if not self.effort.hunt or outcome.ending is Ending.INTERRUPTED:
             return
         run = self._load(target.variant)
-        again = under_instruments(
+        reruns = under_instruments(
             run,
             judge(run),
             partial(self._instrumented, target),
@@ -144,7 +144,7 @@ class _Work:
             usable=usable_in(run),
             plan_under=hunting_plan,
         )
-        for each in again:
+        for each in reruns:
             if each.outcome.ending is not Ending.OK:
                 yield each.outcome
                 return
@@ -206,8 +206,8 @@ def _go_on(
             )
         )
     service = same(identity)
-    lasting = replace(run.plan.load, duration_seconds=effort.duration_seconds)
-    plan = replace(run.plan, calls=effort.requests or run.plan.calls, load=lasting)
+    planned_load = replace(run.plan.load, duration_seconds=effort.duration_seconds)
+    plan = replace(run.plan, calls=effort.requests or run.plan.calls, load=planned_load)
     same_effort = replace(effort, users=run.plan.load.users)
     name = target.variant
     with (

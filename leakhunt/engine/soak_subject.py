@@ -20,7 +20,7 @@ from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.model.series import CGROUP, RSS
 from leakhunt.runner.memory_limit import AddressSpaceLimit, MemoryLimit, memory_limit
 from leakhunt.runner.reaper import Reaper
-from leakhunt.service.load_generator import Demand, LoadProcess
+from leakhunt.service.load_generator import LoadProcess, RequestedLoad
 from leakhunt.service.loop import Subject
 from leakhunt.service.service import (
     PORT,
@@ -118,7 +118,7 @@ def _running(
 
 
 def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> MemoryLimit:
-    """The limit at its height, now that the service holds what it holds without load."""
+    """The limit in force, now that the service holds what it holds without load."""
     if not effort.above_baseline or effort.limit_bytes is None:
         return limit
     try:
@@ -135,7 +135,7 @@ def _at_last(limit: MemoryLimit, effort: SoakEffort, service: Service) -> Memory
 
 @contextmanager
 def load_on(target: Target, effort: SoakEffort, url: str, log: Path) -> Iterator[LoadProcess]:
-    demand = Demand(
+    demand = RequestedLoad(
         locustfile=target.locustfile,
         target=url,
         users=effort.users,

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from leakhunt.config.service_file import DescribedService, ServiceVariant, find_service
-from leakhunt.engine.soak_request import SoakRequest
+from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model.run import Run
 from leakhunt.scenario.find import builtin_folder
@@ -224,27 +224,35 @@ def _requests(request: SoakRequest, described: Path | None) -> tuple[Path, dict[
     load = request.load
     variables = {load_generator.SEED: str(request.seed)}
     if load.audio is not None:
-        audio = Path(load.audio)
-        if not audio.is_dir() or not any(path.is_file() for path in audio.iterdir()):
-            raise UsageError(
-                message(
-                    "soak.no-recordings",
-                    "--audio {audio}: no folder with recordings. Check the path",
-                    audio=audio,
-                )
-            )
-        variables[load_generator.AUDIO] = str(audio.resolve())
+        variables[load_generator.AUDIO] = str(_recordings(Path(load.audio)))
     locustfile = Path(load.locustfile) if load.locustfile is not None else described
-    if locustfile is not None:
-        if not locustfile.is_file():
-            raise UsageError(
-                message(
-                    "soak.no-locustfile",
-                    "{locustfile}: locustfile not found. Check the path",
-                    locustfile=locustfile,
-                )
+    if locustfile is None:
+        return load_generator.UPLOAD, variables | _upload_variables(load)
+    if not locustfile.is_file():
+        raise UsageError(
+            message(
+                "soak.no-locustfile",
+                "{locustfile}: locustfile not found. Check the path",
+                locustfile=locustfile,
             )
-        return locustfile.resolve(), variables
+        )
+    return locustfile.resolve(), variables
+
+
+def _recordings(folder: Path) -> Path:
+    if not folder.is_dir() or not any(path.is_file() for path in folder.iterdir()):
+        raise UsageError(
+            message(
+                "soak.no-recordings",
+                "--audio {audio}: no folder with recordings. Check the path",
+                audio=folder,
+            )
+        )
+    return folder.resolve()
+
+
+def _upload_variables(load: Load) -> dict[str, str]:
+    """What the locustfile of ours is told, which uploads recordings."""
     if load.audio is None or load.post is None:
         raise UsageError(
             message(
@@ -272,12 +280,11 @@ def _requests(request: SoakRequest, described: Path | None) -> tuple[Path, dict[
                 error=error,
             )
         ) from None
-    variables |= {
+    return {
         load_generator.UPLOAD_PATH: load.post,
         load_generator.UPLOAD_FIELD: load.field,
         load_generator.EXPECT: load.expect,
     }
-    return load_generator.UPLOAD, variables
 
 
 def target_of(run: Run, request: SoakRequest) -> Target:

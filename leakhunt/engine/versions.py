@@ -70,7 +70,8 @@ def versions_matching(package: str, specifier: str) -> tuple[str, ...]:
         raise UsageError(
             message(
                 "versions.none-matches",
-                "{package}: no published version matches {specifier}",
+                "{package}: no published version matches {specifier}."
+                " Check the package and the versions",
                 package=package,
                 specifier=specifier,
             )

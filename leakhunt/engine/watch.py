@@ -13,11 +13,11 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 
-from leakhunt.amounts import parse_duration
 from leakhunt.engine.alerts import Alerts
 from leakhunt.engine.attach import AttachRequest, attach
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.given_limit import limit_bytes
+from leakhunt.engine.given_values import positive_seconds
 from leakhunt.engine.report import report_of, write_files
 from leakhunt.engine.run import FolderResult, exit_code
 from leakhunt.environment import available_cores, describe_environment_of_service
@@ -29,7 +29,7 @@ from leakhunt.model.run import ADDRESS_SPACE
 from leakhunt.model.series import RSS
 from leakhunt.reporting.registry import RunRenderer
 from leakhunt.service.process_tree import Tree
-from leakhunt.service.watch import BootClock, Watch, WatchClock, WatchHooks, WatchNews, WatchPlace
+from leakhunt.service.watch import BootClock, Watch, WatchClock, WatchEvent, WatchHooks, WatchPlace
 from leakhunt.service.watched_tree import (
     ProcessBirth,
     ProcessName,
@@ -96,13 +96,13 @@ def watch(
     if sys.platform != "linux":
         raise MissingRequirement(message("watch.needs-linux", "watch needs Linux"))
     alerts = Alerts.of(request.alert_command, request.webhook)
-    interval = _seconds(request.interval)
+    interval = positive_seconds(request.interval)
     if not 1 <= interval <= _LONGEST:
         raise UsageError(
             message("watch.interval", "--interval: expected 1s to 1h, got {given}",
                     given=request.interval)
         )  # fmt: skip
-    duration = None if request.duration is None else _seconds(request.duration)
+    duration = None if request.duration is None else positive_seconds(request.duration)
     with _subject(request) as subject:
         folder = _folder(out, subject.name)
         plan = _plan(subject, interval, limit_bytes(request.limit))
@@ -110,14 +110,14 @@ def watch(
             plan,
             folder / f"{VARIANT}{store.SUFFIX}",
             duration,
-            0.0 if request.command else _seconds(request.wait),
+            0.0 if request.command else positive_seconds(request.wait),
             describe_environment_of_service(subject.source.variables, False),
         )
         alarm = _Alarm(alerts, request.attach, folder, events)
         hooks = WatchHooks(
             limits=limits_of_tree,
             shown=partial(events.sampled, VARIANT),
-            told=alarm.raised,
+            on_alarm=alarm.raise_alarm,
             noted=events.noted,
         )
         events.started(RunStart(VARIANT, None if duration is None else int(duration)))
@@ -132,15 +132,6 @@ def watch(
         exit_code=exit_code([outcome], [run.calls_done]),
         report=report,
     )
-
-
-def _seconds(given: float | str) -> float:
-    seconds = parse_duration(given) if isinstance(given, str) else float(given)
-    if not 0 < seconds < float("inf"):
-        raise UsageError(
-            message("argument.above-nothing", "{given}: times must be above 0", given=given)
-        )
-    return seconds
 
 
 def _folder(out: Path | None, name: str) -> Path:
@@ -288,24 +279,24 @@ class _Alarm:
     events: Events
     looked_into: int = 0
 
-    def raised(self, news: WatchNews) -> Text | None:
+    def raise_alarm(self, event: WatchEvent) -> Text | None:
         """Tell everybody, look inside; what came of it."""
-        forecast = news.verdict.forecast
+        forecast = event.verdict.forecast
         facts = {
-            "pid": news.reading.birth.pid,
-            "largest_pid": news.reading.largest,
-            "rss_bytes": news.reading.values.get(RSS),
-            "status": str(news.verdict.status),
-            "kind": str(news.verdict.kind),
+            "pid": event.reading.birth.pid,
+            "largest_pid": event.reading.largest,
+            "rss_bytes": event.reading.values.get(RSS),
+            "status": str(event.verdict.status),
+            "kind": str(event.verdict.kind),
             "seconds_left": None if forecast is None else forecast.calls,
             "folder": str(self.folder),
         }
-        for text in self.alerts.raised(str(news.text), facts):
+        for text in self.alerts.raised(str(event.text), facts):
             self.events.noted(text, warning=True)
-        if not self.attaches or self.looked_into == news.reading.largest:
+        if not self.attaches or self.looked_into == event.reading.largest:
             return None
-        self.looked_into = news.reading.largest
-        return self._look_into(news.reading.largest)
+        self.looked_into = event.reading.largest
+        return self._look_into(event.reading.largest)
 
     def _look_into(self, pid: int) -> Text:
         number = 1 + sum(1 for _ in self.folder.glob("attach-*"))

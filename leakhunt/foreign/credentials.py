@@ -14,7 +14,7 @@ from leakhunt.text.system import system_text
 
 BEARER_VARIABLE = "LEAKHUNT_PROMETHEUS_TOKEN"
 USER_VARIABLE = "LEAKHUNT_PROMETHEUS_USER"
-_MOST_BYTES = 64 << 10
+_MAX_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def credentials(
 def _of_file(option: str, file: Path | str) -> str:
     try:
         with open(file, "rb") as stream:
-            data = stream.read(_MOST_BYTES)
+            data = stream.read(_MAX_BYTES)
     except OSError as error:
         raise UsageError(
             message(

@@ -20,7 +20,7 @@ from leakhunt.text.system import system_text
 # What a reader gives: a point is its place (a line), its instance, its time, and bytes.
 Points = Iterator[tuple[int, str, float, float]]
 _SNIFFED = 1 << 16
-MOST_INSTANCES = 5000
+MAX_INSTANCES = 5000
 FORMATS: Mapping[str, Callable[[Iterable[str], str], Points]] = {
     "csv": columns.points,
     "psrecord": logs.psrecord,
@@ -112,7 +112,9 @@ def _reader_of(text: TextIO, file: Path) -> Callable[[Iterable[str], str], Point
     text.seek(0)
     lines = [line for line in start.splitlines() if line.strip()]
     if not lines:
-        raise BadFile(message("analyze.empty", "{file}: empty", file=file.name))
+        raise BadFile(
+            message("analyze.empty", "{file}: empty. Name a file with measurements", file=file.name)
+        )
     for looks, reader in (
         (logs.is_mprof, logs.mprof),
         (logs.is_psrecord, logs.psrecord),
@@ -128,7 +130,7 @@ def _collected(points: Points, file: Path) -> list[StreamedSeries]:
     for place, instance, seconds, value in points:
         each = series.get(instance)
         if each is None:
-            if len(series) >= MOST_INSTANCES:
+            if len(series) >= MAX_INSTANCES:
                 raise BadFile(
                     message(
                         "analyze.too-many",
@@ -136,7 +138,7 @@ def _collected(points: Points, file: Path) -> list[StreamedSeries]:
                         " instance right?",
                         file=file.name,
                         line=place,
-                        most=MOST_INSTANCES,
+                        most=MAX_INSTANCES,
                     )
                 )
             each = series[instance] = StreamedSeries(instance)
@@ -150,5 +152,9 @@ def _collected(points: Points, file: Path) -> list[StreamedSeries]:
                 )
             )
     if not series:
-        raise BadFile(message("analyze.no-rows", "{file}: no row of numbers", file=file.name))
+        raise BadFile(
+            message(
+                "analyze.no-rows", "{file}: no row of numbers. Check its columns", file=file.name
+            )
+        )
     return list(series.values())

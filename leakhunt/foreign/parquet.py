@@ -59,7 +59,11 @@ def parquet_series(file: Path) -> list[StreamedSeries]:
             )
         ) from error
     if not series:
-        raise BadFile(message("analyze.no-rows", "{file}: no row of numbers", file=file.name))
+        raise BadFile(
+            message(
+                "analyze.no-rows", "{file}: no row of numbers. Check its columns", file=file.name
+            )
+        )
     return list(series.values())
 
 

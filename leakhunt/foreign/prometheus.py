@@ -17,20 +17,20 @@ from typing import Any
 
 from leakhunt.errors import LeakhuntError, MissingRequirement, NothingMeasured, UsageError
 from leakhunt.foreign.credentials import Credentials
-from leakhunt.foreign.files import MOST_INSTANCES
-from leakhunt.foreign.prometheus_server import PrometheusServer, TooMuch
-from leakhunt.foreign.streamed import MOST_STRETCHES, StreamedSeries
+from leakhunt.foreign.files import MAX_INSTANCES
+from leakhunt.foreign.prometheus_server import PrometheusServer, QueryTooLarge
+from leakhunt.foreign.streamed import MAX_STEPS, StreamedSeries
 from leakhunt.model.foreign import MeasuredFleet
 from leakhunt.text.message import Text, message
 
 # A step that was not asked for gives so many points, of which the least of each stretch count.
-_POINTS = 2 * MOST_STRETCHES
-_LEAST_STEP_SECONDS = 15.0
+_POINTS = 2 * MAX_STEPS
+_MIN_STEP_SECONDS = 15.0
 # The server refuses more in one answer; the first piece finds out how many series there are.
-_MOST_STEPS = 10_000
+_MAX_STEPS = 10_000
 _FIRST_STEPS = 500
 _POINTS_A_PIECE = 200_000
-_LEAST_STEPS = 20
+_MIN_STEPS = 20
 TIMEOUT_SECONDS = 60.0
 # Most points of the query for start times; the values tell when each process started.
 _MOMENTS_OF_STARTS = 1000
@@ -71,10 +71,10 @@ class RangeQuery:
     @property
     def step(self) -> float:
         """As asked for, or as fine as is of use."""
-        return self.step_seconds or max(_LEAST_STEP_SECONDS, ceil(self.seconds / _POINTS))
+        return self.step_seconds or max(_MIN_STEP_SECONDS, ceil(self.seconds / _POINTS))
 
 
-def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
+def fetched(query: RangeQuery, noted: Callable[[Text], None] = lambda text: None) -> MeasuredFleet:
     """The series that the query gives.
 
     Raises:
@@ -83,7 +83,7 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         BadFile: what answers is no Prometheus.
         NothingMeasured: the query gives nothing.
     """
-    server = PrometheusServer(asked.url, asked.timeout_seconds, asked.credentials, asked.ca_file)
+    server = PrometheusServer(query.url, query.timeout_seconds, query.credentials, query.ca_file)
     if server.tells_all:
         noted(
             message(
@@ -94,7 +94,7 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
         )
     found: dict[str, StreamedSeries] = {}
     backwards = 0
-    for result in _pieces(server, asked, asked.query, asked.step, noted):
+    for result in _pieces(server, query, query.query, query.step, noted):
         for each in result:
             backwards += _take(each, found)
     if not found:
@@ -102,13 +102,13 @@ def fetched(asked: RangeQuery, noted: Callable[[Text], None] = lambda text: None
             message(
                 "analyze.no-series",
                 "{query!r} gives no series in that time. Check it in the server's own page",
-                query=asked.query,
+                query=query.query,
             )
         )
-    if asked.limits is not None:
-        _set_limits(found.values(), server.ask("query", query=asked.limits, time=asked.end))
-    _set_starts(found.values(), asked, server, noted)
-    return _fleet(asked, server, found, backwards)
+    if query.limits is not None:
+        _set_limits(found.values(), server.ask("query", query=query.limits, time=query.end))
+    _set_starts(found.values(), query, server, noted)
+    return _fleet(query, server, found, backwards)
 
 
 def _pieces(
@@ -119,23 +119,23 @@ def _pieces(
     noted: Callable[[Text], None],
 ) -> Iterator[list[Any]]:
     """The series that a query gives, piece by piece of the time."""
-    steps, at = min(_FIRST_STEPS, _MOST_STEPS), asked.end - asked.seconds
+    steps, at = min(_FIRST_STEPS, _MAX_STEPS), asked.end - asked.seconds
     most = 1
     while at <= asked.end:
         until = min(at + (steps - 1) * step, asked.end)
         try:
             answer = server.ask("query_range", query=query, start=at, end=until, step=step)
-        except TooMuch as error:
-            if steps <= _LEAST_STEPS:
+        except QueryTooLarge as error:
+            if steps <= _MIN_STEPS:
                 raise _too_slow(server.place, asked.timeout_seconds) from error
-            steps = max(steps // 4, _LEAST_STEPS)
+            steps = max(steps // 4, _MIN_STEPS)
             noted(message("analyze.smaller", "slow or large answer: asking for smaller pieces"))
             continue
         result = _result(answer, "matrix")
         most = max(most, len(result))
         yield result
         at = until + step
-        steps = min(max(_POINTS_A_PIECE // most, _LEAST_STEPS), _MOST_STEPS)
+        steps = min(max(_POINTS_A_PIECE // most, _MIN_STEPS), _MAX_STEPS)
 
 
 def starts_for(query: str) -> str | None:
@@ -161,13 +161,13 @@ def _set_starts(
     query = asked.starts or starts_for(asked.query)
     if query is None:
         return
-    told: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
+    starts_of: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
     step = max(asked.step, asked.seconds / _MOMENTS_OF_STARTS)
     try:
         for result in _pieces(server, asked, query, step, noted):
             for each in result:
                 labels = _labels(each)
-                _, moments = told.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
+                _, moments = starts_of.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
                 for when, value in each["values"]:
                     # Of those that tell the same, the last one says until when.
                     moment = (float(when), float(value))
@@ -182,7 +182,7 @@ def _set_starts(
     for each in series:
         fitting = [
             (agreed, moments)
-            for labels, moments in told.values()
+            for labels, moments in starts_of.values()
             if (agreed := _agreement(labels, each.labels or {})) is not None
         ]
         if fitting:
@@ -214,12 +214,12 @@ def _take(each: Any, found: dict[str, StreamedSeries]) -> int:
     key = json.dumps(labels, sort_keys=True)
     series = found.get(key)
     if series is None:
-        if len(found) >= MOST_INSTANCES:
+        if len(found) >= MAX_INSTANCES:
             raise UsageError(
                 message(
                     "analyze.too-many-series",
                     "the query gives more than {most:,} series. Narrow it, or aggregate it",
-                    most=MOST_INSTANCES,
+                    most=MAX_INSTANCES,
                 )
             )
         series = found[key] = StreamedSeries("", labels)
@@ -245,8 +245,8 @@ def _fleet(
         if measured is not None:
             series.append(measured)
         else:
-            told = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
-            caveats.append(told)
+            caveat = message("analyze.only-nan", "{instance}: no number.", instance=each.instance)
+            caveats.append(caveat)
     return MeasuredFleet(f"{server.place} {asked.query}", tuple(series), tuple(caveats))
 
 
@@ -313,6 +313,6 @@ def _too_slow(place: str, seconds: float) -> MissingRequirement:
             " --step, a shorter --since, or a longer --timeout",
             place=place,
             seconds=seconds,
-            steps=_LEAST_STEPS,
+            steps=_MIN_STEPS,
         )
     )

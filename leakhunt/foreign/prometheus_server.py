@@ -20,11 +20,11 @@ from leakhunt.foreign.credentials import Credentials
 from leakhunt.text.message import message
 from leakhunt.text.system import system_text
 
-_MOST_ANSWER_BYTES = 64 << 20
+_MAX_ANSWER_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 16
 
 
-class TooMuch(Exception):
+class QueryTooLarge(Exception):
     """The answer to a piece is too slow or too large."""
 
 
@@ -76,11 +76,11 @@ class PrometheusServer:
                     raise _moved(self.place, error.headers.get("Location", "")) from None
                 self._refused(error.code, _read_of(error), str(values.get("query", "")))
         except TimeoutError as error:
-            raise TooMuch from error
+            raise QueryTooLarge from error
         except (urllib.error.URLError, OSError) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, TimeoutError):
-                raise TooMuch from error
+                raise QueryTooLarge from error
             if isinstance(reason, ssl.SSLError):
                 raise _tls(self.place, reason) from error
             raise _unreachable(self.place, str(reason)) from error
@@ -99,8 +99,8 @@ class PrometheusServer:
         while piece := reply.read1(_CHUNK_BYTES):
             pieces.append(piece)
             size += len(piece)
-            if size > _MOST_ANSWER_BYTES or time.monotonic() > deadline:
-                raise TooMuch
+            if size > _MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                raise QueryTooLarge
         return b"".join(pieces)
 
     def _decoded(self, body: bytes) -> Any:
@@ -119,14 +119,14 @@ class PrometheusServer:
         if code == 400 and b"HTTPS" in body and self.place.startswith("http:"):
             raise _unreachable_by_http(self.place)
         try:
-            told = json.loads(body)
-            reason, sort = " ".join(str(told["error"]).split())[:200], told.get("errorType")
+            answer = json.loads(body)
+            reason, sort = " ".join(str(answer["error"]).split())[:200], answer.get("errorType")
         except (ValueError, KeyError, TypeError, RecursionError):
             if code >= 500:
                 raise _unreachable(self.place, f"HTTP {code}") from None
             raise _no_prometheus(self.place) from None
         if sort == "timeout" or "too many samples" in reason:
-            raise TooMuch
+            raise QueryTooLarge
         if code >= 500:
             raise _unreachable(self.place, reason)
         raise UsageError(

@@ -1,6 +1,6 @@
 """A series that is thinned while it streams in: however many points come, memory is bounded.
 
-Up to `MOST_STRETCHES` points are kept as they are. Beyond, time is cut into stretches of one
+Up to `MAX_STEPS` points are kept as they are. Beyond, time is cut into steps of one
 length, each with its least and its highest value; where the series goes on for longer than all of
 them, two neighbours become one.
 """
@@ -14,9 +14,9 @@ from math import isfinite, isnan
 
 from leakhunt.model.foreign import MeasuredSeries
 
-MOST_STRETCHES = 4096
+MAX_STEPS = 4096
 # Whole bytes up to here are exact, and no process has more.
-_MOST_BYTES = 2.0**60
+_MAX_BYTES = 2.0**60
 
 
 class StreamedSeries:
@@ -37,7 +37,7 @@ class StreamedSeries:
 
     def add(self, seconds: float, value: float) -> bool:
         """Take a point; False: its time is before that of the last one, and it was not taken."""
-        if isnan(value) or not isfinite(value) or not 0 <= value <= _MOST_BYTES:
+        if isnan(value) or not isfinite(value) or not 0 <= value <= _MAX_BYTES:
             self.points += 1
             self.left_out += 1
             return True
@@ -57,7 +57,7 @@ class StreamedSeries:
         self._seconds.append(seconds)
         self._floors.append(size)
         self._peaks.append(size)
-        if len(self._seconds) > MOST_STRETCHES:
+        if len(self._seconds) > MAX_STEPS:
             self._thin()
         return True
 
@@ -73,8 +73,8 @@ class StreamedSeries:
                 array("d", [origin]), array("q", [least]), array("q", [most]),
             )  # fmt: skip
             return
-        width = self._width or (last - origin) / MOST_STRETCHES
-        while (last - origin) / width >= MOST_STRETCHES / 2:
+        width = self._width or (last - origin) / MAX_STEPS
+        while (last - origin) / width >= MAX_STEPS / 2:
             width *= 2
         self._width = width
         seconds, floors, peaks = array("d"), array("q"), array("q")

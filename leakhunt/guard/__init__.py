@@ -12,21 +12,19 @@ What a service imports; nothing but psutil is needed at run time, and no framewo
 """
 
 from leakhunt.guard.asgi import GuardMiddleware
-from leakhunt.guard.bounds import ByteCache, temporary_scope
 from leakhunt.guard.breaker import BreakerState, CircuitBreaker
+from leakhunt.guard.byte_cache import ByteCache
 from leakhunt.guard.config import GuardConfig
-from leakhunt.guard.guard import Guard, Refusal, RequestRefused, Ticket
+from leakhunt.guard.guard import Guard
 from leakhunt.guard.jobs import JobCrashed, JobPool, JobPoolConfig, JobsFull, JobTimedOut
 from leakhunt.guard.limits import LimitSource, MemoryUse
-from leakhunt.guard.recycling import (
-    Recommendation,
-    Recycler,
-    RecyclingConfig,
-    private_bytes,
-    recommend,
-)
+from leakhunt.guard.recommendation import Recommendation, private_bytes, recommend
+from leakhunt.guard.recycling import Recycler, RecyclingConfig
+from leakhunt.guard.refusals import Refusal, RequestRefused
 from leakhunt.guard.request_log import JsonFormatter, RequestLog, log_requests_to
 from leakhunt.guard.status import GuardStatus
+from leakhunt.guard.temporary_files import temporary_scope
+from leakhunt.guard.ticket import Ticket
 from leakhunt.guard.wsgi import GuardWsgiMiddleware
 
 __all__ = [

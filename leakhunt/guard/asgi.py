@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from leakhunt.guard.guard import Guard, Refusal, Ticket
+from leakhunt.guard.accepting import note_event_loop
+from leakhunt.guard.guard import Guard
 from leakhunt.guard.health import OwnAnswer, own_answer, own_paths
-from leakhunt.guard.recycling import note_event_loop
-from leakhunt.guard.refusals import is_exempt, refusal_body
+from leakhunt.guard.refusals import Refusal, is_exempt, refusal_body
 from leakhunt.guard.request_log import RequestLog, RequestRecord
+from leakhunt.guard.ticket import Ticket
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -119,13 +120,13 @@ class GuardMiddleware:
 
     async def _drain(self, receive: Receive) -> None:
         """Read the body and drop it: who is still sending would see a broken connection."""
-        left = self.guard.config.drain_bytes
-        assert not isinstance(left, str)
-        while left > 0:
+        remaining = self.guard.config.drain_bytes
+        assert not isinstance(remaining, str)
+        while remaining > 0:
             event = await receive()
             if event["type"] != "http.request" or not event.get("more_body", False):
                 return
-            left -= len(event.get("body", b""))
+            remaining -= len(event.get("body", b""))
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.guard.status().is_ready:

@@ -25,7 +25,7 @@ class GuardConfig:
         soft: share of the limit from which memory is released.
         hard: share of the limit from which new requests are refused.
         unready: share of the limit from which `/health` is unready; None: `hard`.
-        request_bytes: what a request takes at its height; None: it is measured.
+        request_bytes: what a request takes at its peak; None: it is measured.
         min_gpu_free: under so much free memory of the GPU it is unready, and refuses.
         releases: further ways to release memory, called with the built-in ones.
         max_concurrency: requests at work at a time; None: as many as fit into memory.

@@ -1,6 +1,6 @@
-"""The figures of a guard that its fellow workers tell as well, in cells that a file may be behind.
+"""The figures of a guard that other workers report as well, in cells that a file may be behind.
 
-A worker may answer no request for hours, or hang: what others are to tell of it must not wait for
+A worker may answer no request for hours, or hang: what others are to report of it must not wait for
 it. So it counts in memory that they can read, which costs as little as counting elsewhere.
 """
 
@@ -23,8 +23,8 @@ _LIMIT, _USED, _SOURCE, _BREAKER, _BREAKER_UNTIL, _DRAINING = range(7, 13)
 _BUCKETS_AT, _REFUSED_AT, _RELEASES_AT = 16, 32, 40
 # Points of RSS, times before sizes; odd while they are written.
 _POINTS_VERSION, _POINTS_COUNT, _POINTS_AT = 96, 97, 98
-_MOST_POINTS = 64
-_MOST_RELEASES = 24
+_MAX_POINTS = 64
+_MAX_RELEASES = 24
 _REASONS = tuple(Reason)
 _SOURCES = tuple(LimitSource)
 _STATES = tuple(BreakerState)
@@ -170,21 +170,21 @@ class Counts:
 
     def releases(self, steps: Sequence[str]) -> tuple[ReleaseCount, ...]:
         """What was tried to release memory; `steps` are the names."""
-        found = [int(each) for each in self.cells[_RELEASES_AT : _RELEASES_AT + 2 * _MOST_RELEASES]]
+        found = [int(each) for each in self.cells[_RELEASES_AT : _RELEASES_AT + 2 * _MAX_RELEASES]]
         return tuple(map(ReleaseCount, steps, found[::2], found[1::2]))
 
     def note_releases(self, releases: Iterable[ReleaseCount]) -> None:
         """What was tried by now."""
-        for at, each in zip(range(_MOST_RELEASES), releases, strict=False):
+        for at, each in zip(range(_MAX_RELEASES), releases, strict=False):
             cell = _RELEASES_AT + 2 * at
             self.cells[cell], self.cells[cell + 1] = each.count, each.freed_bytes
 
     def note_points(self, points: Sequence[tuple[float, int]]) -> None:
         """The readings of RSS over the last hour: times, and bytes."""
-        cells, kept = self.cells, points[-_MOST_POINTS:]
+        cells, kept = self.cells, points[-_MAX_POINTS:]
         cells[_POINTS_VERSION] += 1
         for at, (seconds, size) in enumerate(kept, _POINTS_AT):
-            cells[at], cells[at + _MOST_POINTS] = seconds, size
+            cells[at], cells[at + _MAX_POINTS] = seconds, size
         cells[_POINTS_COUNT] = len(kept)
         cells[_POINTS_VERSION] += 1
 
@@ -192,7 +192,7 @@ class Counts:
         """These, with their version: odd, or another one now, where they are being written."""
         version, count = int(self.cells[_POINTS_VERSION]), int(self.cells[_POINTS_COUNT])
         times = self.cells[_POINTS_AT : _POINTS_AT + count]
-        sizes = self.cells[_POINTS_AT + _MOST_POINTS : _POINTS_AT + _MOST_POINTS + count]
+        sizes = self.cells[_POINTS_AT + _MAX_POINTS : _POINTS_AT + _MAX_POINTS + count]
         return version, [(at, int(size)) for at, size in zip(times, sizes, strict=True)]
 
 

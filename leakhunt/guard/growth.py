@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Points that are held; their spacing doubles until they span the window.
-_MOST_POINTS = 64
+_MAX_POINTS = 64
 _FIRST_SPACING_SECONDS = 1.0
 _WINDOW_SECONDS = 3600.0
 # Below, no rate: a minute and a dozen points tell a trend from a request.
-_LEAST_POINTS = 12
-_LEAST_SECONDS = 60.0
+_MIN_POINTS = 12
+_MIN_SECONDS = 60.0
 # Two-sided 95 %.
 _Z = 1.96
 
@@ -52,8 +52,8 @@ class GrowthMeter:
         if not self.is_due(now):
             return False
         self._points.append((now, used_bytes))
-        if len(self._points) > _MOST_POINTS:
-            if self._spacing * _MOST_POINTS < _WINDOW_SECONDS:
+        if len(self._points) > _MAX_POINTS:
+            if self._spacing * _MAX_POINTS < _WINDOW_SECONDS:
                 self._spacing *= 2
                 del self._points[1::2]
             else:
@@ -73,7 +73,7 @@ class GrowthMeter:
 def rate_of(points: Sequence[tuple[float, int]]) -> GrowthRate | None:
     """The growth rate of readings, seconds and bytes; None: too few of them."""
     count = len(points)
-    if count < _LEAST_POINTS or points[-1][0] - points[0][0] < _LEAST_SECONDS:
+    if count < _MIN_POINTS or points[-1][0] - points[0][0] < _MIN_SECONDS:
         return None
     slopes = sorted(
         (points[j][1] - points[i][1]) / (points[j][0] - points[i][0])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leakhunt.guard.guard import is_draining
+from leakhunt.guard.process_guards import is_draining
 
 
 def pre_request(worker: Any, request: Any) -> None:

@@ -247,8 +247,8 @@ def _serve(connection: Connection) -> None:
         _send(connection, (*answer, me.memory_info().rss))
 
 
-def _send(connection: Connection, told: tuple[bool, Any, int]) -> None:
+def _send(connection: Connection, answer: tuple[bool, Any, int]) -> None:
     try:
-        connection.send(told)
+        connection.send(answer)
     except Exception as error:  # a result that cannot be pickled
-        connection.send((False, JobCrashed(f"{type(error).__name__}: {error}"), told[2]))
+        connection.send((False, JobCrashed(f"{type(error).__name__}: {error}"), answer[2]))

@@ -57,7 +57,7 @@ def metrics_of(status: GuardStatus) -> Iterator[ExposedMetric]:
         ("waiting_requests", "Requests that wait for a place", status.waiting),
         (
             "expected_request_bytes",
-            "What a request is expected to take at its height",
+            "Expected peak memory of a request",
             status.expected_request_bytes,
         ),
         ("ready", "1: /health is ready", status.is_ready),
@@ -112,9 +112,9 @@ def exposition(guard: Guard) -> bytes:
     lines.extend(_histogram(statuses))
     text = _joined(lines)
     others = _of_the_service()
-    if guard.has_fellows:  # what it tells of the one process is another's at the next scrape
+    if guard.has_peers:  # what it tells of the one process is another's at the next scrape
         others = _without(others, [name for name, _, _ in _PROCESS])
-    process = _joined(_process_lines(statuses, others, has_label=guard.has_fellows))
+    process = _joined(_process_lines(statuses, others, has_label=guard.has_peers))
     # A guard that is in the registry is told by it.
     is_registered = re.search(rf"^{_PREFIX}".encode(), others, re.MULTILINE) is not None
     return process + others if is_registered else text + process + others
@@ -139,8 +139,8 @@ def _of_the_service() -> bytes:
 
 def _without(text: bytes, names: Sequence[str]) -> bytes:
     """The text without these metrics."""
-    told = _lines_of(names)
-    return b"".join(line for line in text.splitlines(keepends=True) if not told.match(line))
+    removed = _lines_of(names)
+    return b"".join(line for line in text.splitlines(keepends=True) if not removed.match(line))
 
 
 def _lines_of(names: Sequence[str]) -> re.Pattern[bytes]:
@@ -207,8 +207,8 @@ def _digits(value: float) -> int:
 
 
 def _labels(labels: dict[str, str]) -> str:
-    told = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return f"{{{told}}}"
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{pairs}}}"
 
 
 def _escaped(value: str) -> str:

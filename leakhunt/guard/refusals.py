@@ -1,10 +1,30 @@
-"""What a refused client is told."""
+"""Requests that are not let in, and what their clients are told."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
-from leakhunt.guard.guard import Refusal
+from leakhunt.errors import LeakhuntError
+from leakhunt.guard.status import Reason
+from leakhunt.text.message import message
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that is not worked on: 503, why, and when to come again."""
+
+    reason: Reason
+    retry_after_seconds: int
+    status: int = 503
+
+
+class RequestRefused(LeakhuntError):
+    """Work that is not let in."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(message("guard.refused", "refused: {reason}", reason=str(refusal.reason)))
+        self.refusal = refusal
 
 
 def refusal_body(refusal: Refusal) -> bytes:

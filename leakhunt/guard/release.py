@@ -15,8 +15,8 @@ from leakhunt.probes.cuda import empty_framework_caches
 _LOG = logging.getLogger("leakhunt.guard")
 # Of the time, at most so much goes into releasing: a step is not tried again for 20 times as long.
 _REST = 20.0
-_LEAST_WAIT_SECONDS = 1.0
-_MOST_WAIT_SECONDS = 600.0
+_MIN_WAIT_SECONDS = 1.0
+_MAX_WAIT_SECONDS = 600.0
 # What came back is worth a further try from here on.
 _USEFUL_BYTES = 1 << 20
 # After so many futile tries in a row a step rests until so much more of the limit is used.
@@ -37,7 +37,7 @@ class Released:
 class _Step:
     name: str
     release: Callable[[], object]
-    wait: float = _LEAST_WAIT_SECONDS
+    wait: float = _MIN_WAIT_SECONDS
     next_at: float = 0.0
     futile: int = 0
     rests_until_bytes: int = 0
@@ -139,9 +139,9 @@ class Releaser:
         step.count += 1
         step.freed += max(freed, 0)
         if freed >= _USEFUL_BYTES:
-            step.wait, step.futile = _LEAST_WAIT_SECONDS, 0
+            step.wait, step.futile = _MIN_WAIT_SECONDS, 0
         else:
-            step.wait, step.futile = min(step.wait * 2, _MOST_WAIT_SECONDS), step.futile + 1
+            step.wait, step.futile = min(step.wait * 2, _MAX_WAIT_SECONDS), step.futile + 1
         if step.futile >= _FUTILE_TRIES:
             step.rests_until_bytes = after + round(_AGAIN_SHARE * limit_bytes)
             step.futile = 0

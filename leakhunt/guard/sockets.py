@@ -1,4 +1,4 @@
-"""The server sockets of this process: what makes workers fellows, and what a worker leaves."""
+"""The server sockets of this process: what makes workers peers, and what a worker leaves."""
 
 from __future__ import annotations
 

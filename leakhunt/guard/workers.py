@@ -37,7 +37,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in
 
 
 @dataclass(frozen=True, slots=True)
-class FellowWorker:
+class PeerWorker:
     """What the file of another worker says. `points_are_whole`: they were not being written."""
 
     pid: int
@@ -51,7 +51,7 @@ class FellowWorker:
 
 
 class WorkerFiles:
-    """The file of a guard, and those of its fellows. `number`: of the guards of a process."""
+    """The file of a guard, and those of its peers. `number`: of the guards of a process."""
 
     def __init__(self, number: int, folder: Path | str | None = None) -> None:
         self._number = number
@@ -112,7 +112,7 @@ class WorkerFiles:
         except (OSError, ValueError, psutil.Error) as error:
             _LOG.warning("leakhunt.guard: no file for the figures of this worker (%s)", error)
             return None
-        # In a folder that was given all are fellows.
+        # In a folder that was given all are peers.
         self._file, self._pid, self._sockets = file, os.getpid(), None if given else sockets
         self._user = os.geteuid()
         if self._leaves != (file, os.getpid()):
@@ -125,7 +125,7 @@ class WorkerFiles:
             with contextlib.suppress(OSError):  # it is of the user who has started this process
                 file.unlink()
 
-    def others(self) -> Iterator[FellowWorker]:
+    def others(self) -> Iterator[PeerWorker]:
         """The other workers that live. One that only starts workers is none of them."""
         if self._file is None or not self.are_shared:
             return
@@ -135,7 +135,7 @@ class WorkerFiles:
         starters = {os.getppid(), *(each.parent_pid for each in found)}
         yield from (each for each in found if each.pid not in starters or each.counts.has_worked)
 
-    def _read(self, file: Path) -> FellowWorker | None:
+    def _read(self, file: Path) -> PeerWorker | None:
         """What a file says; None, and it is removed, where its process has ended."""
         try:
             pid = _removed_if_over(file)
@@ -151,15 +151,15 @@ class WorkerFiles:
             if self._sockets is not None and self._sockets.isdisjoint(header["sockets"]):
                 return None
             counts = _counts(data)
-            version, again = counts.points()[0], _counts(file.read_bytes()).points()[0]
+            version, version_after = counts.points()[0], _counts(file.read_bytes()).points()[0]
             process = psutil.Process(pid)
             memory = process.memory_info()
-            return FellowWorker(
+            return PeerWorker(
                 pid=pid,
                 parent_pid=header["parent"],
                 counts=counts,
                 steps=tuple(header["steps"]),
-                points_are_whole=version == again and not version % 2,
+                points_are_whole=version == version_after and not version % 2,
                 rss_bytes=memory.rss,
                 address_space_bytes=memory.vms,
                 started_seconds=process.create_time(),
@@ -239,11 +239,11 @@ def _stack(pid: int) -> int:
     0: not known, or not for us to know.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(_told(pid)[25])  # field 28 of proc(5) stat
+        return int(_stat_fields(pid)[25])  # field 28 of proc(5) stat
     return 0
 
 
-def _told(pid: int) -> list[str]:
+def _stat_fields(pid: int) -> list[str]:
     """The fields of proc(5) stat from the third on; the name in the second may hold spaces."""
     text = Path("/proc", str(pid), "stat").read_text(encoding="latin-1")
     return text.rpartition(")")[2].split()
@@ -256,8 +256,8 @@ def birth(pid: int) -> int:
     """
     try:
         if Path("/proc/self").exists():
-            told = _told(pid)
-            return -1 if told[0] in "ZX" else int(told[19])  # fields 3 and 22
+            fields = _stat_fields(pid)
+            return -1 if fields[0] in "ZX" else int(fields[19])  # fields 3 and 22
         process = psutil.Process(pid)
         is_over = process.status() == psutil.STATUS_ZOMBIE
         return -1 if is_over else round(process.create_time() * 100)

@@ -7,10 +7,11 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from leakhunt.guard.guard import Guard, Refusal, Ticket
+from leakhunt.guard.guard import Guard
 from leakhunt.guard.health import OwnAnswer, own_answer, own_paths
-from leakhunt.guard.refusals import is_exempt, refusal_body
+from leakhunt.guard.refusals import Refusal, is_exempt, refusal_body
 from leakhunt.guard.request_log import RequestLog, RequestRecord
+from leakhunt.guard.ticket import Ticket
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -83,12 +84,12 @@ class GuardWsgiMiddleware:
     def _drain(self, environ: Environ) -> None:
         most = self.guard.config.drain_bytes
         assert not isinstance(most, str)
-        left, source = min(_body_bytes(environ), most), environ.get("wsgi.input")
-        while left > 0 and source is not None:
-            read = len(source.read(min(left, _CHUNK_BYTES)))
+        remaining, source = min(_body_bytes(environ), most), environ.get("wsgi.input")
+        while remaining > 0 and source is not None:
+            read = len(source.read(min(remaining, _CHUNK_BYTES)))
             if not read:
                 return
-            left -= read
+            remaining -= read
 
     def ended(self, ticket: Ticket, response: _Response, error: BaseException | None) -> None:
         """A response is closed, or its request failed."""
@@ -179,5 +180,5 @@ def _answered(start_response: StartResponse, answer: OwnAnswer) -> Iterable[byte
 
 
 def _body_bytes(environ: Environ) -> int:
-    told = environ.get("CONTENT_LENGTH") or ""
-    return int(told) if told.isdigit() else 0
+    length = environ.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdigit() else 0

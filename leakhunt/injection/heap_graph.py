@@ -57,7 +57,7 @@ class HeapGraph:
     unrooted: NDArray[np.bool_]
     objects: int
     lost: int
-    said: Mapping[str, int]
+    said: dict[str, int]
 
     def sums(self, values: Numbers) -> Numbers:
         """Of each node, the values of all that would be freed with it, its own included."""
@@ -357,8 +357,3 @@ class _Tree:
 def unpacked(data: bytes, width: int) -> Iterator[Sequence[int]]:
     """Rows of numbers of a piece, without its letter."""
     yield from np.frombuffer(data, np.uint64).reshape(-1, width).tolist()
-
-
-def as_names(data: bytes) -> dict[int, list[Any]]:
-    """The names of a piece, by address."""
-    return {int(key): value for key, value in json.loads(data).items()}

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from leakhunt.agent.looking import DEEP
 from leakhunt.injection.heap_graph import TOP, HeapGraph
 from leakhunt.injection.visit import Visit
 from leakhunt.instruments.frames import Places
@@ -48,7 +49,12 @@ def holder_findings(graph: HeapGraph, visit: Visit, places: Places) -> Iterator[
 def named(graph: HeapGraph, visit: Visit, nodes: Sequence[int]) -> Mapping[int, dict[str, Any]]:
     """What the agent says of nodes; without those that are not there any more."""
     ways = [[int(graph.addresses[each]) for each in graph.way_to(node)] for node in nodes]
-    told = visit.ask(f"named {json.dumps(ways)}").get("named", []) if ways else []
+    if not ways:
+        return {}
+    about = "" if graph.said.get("walked") else DEEP
+    answer = visit.ask(f"named {json.dumps({'ways': ways, 'about': about})}")
+    told, longest = answer["named"], answer["longest_ns"]
+    graph.said["longest_ns"] = max(graph.said.get("longest_ns", 0), longest)
     return {node: each for node, each in zip(nodes, told, strict=True) if each}
 
 

@@ -12,7 +12,7 @@ import psutil
 from packaging.utils import canonicalize_name
 
 from leakhunt.injection.target import VisitTarget
-from leakhunt.model.allocators import GLIBC, JEMALLOC, MIMALLOC, TCMALLOC
+from leakhunt.model.allocators import GLIBC
 from leakhunt.model.libraries import DISTRIBUTIONS
 from leakhunt.model.run import ADDRESS_SPACE, FREE_MEMORY, MEMORY_CGROUP
 from leakhunt.model.series import RSS
@@ -53,11 +53,6 @@ def outside_reading(pid: int) -> dict[str, int]:
         if mapped_allocator(pid).startswith(GLIBC):
             values["malloc_resident"] = arenas_resident(found) + merged_resident(found, pid)
     return values
-
-
-def other_allocator(pid: int) -> bool:
-    """Whether malloc is not the C library's."""
-    return mapped_allocator(pid).startswith((JEMALLOC, TCMALLOC, MIMALLOC))
 
 
 def _of_status(pid: int) -> Iterator[tuple[str, int]]:

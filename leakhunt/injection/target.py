@@ -70,6 +70,14 @@ class VisitTarget:
             return False
         return created == self.created and state not in _ENDED
 
+    def sees_our_files(self) -> bool:
+        """Whether a path leads it to the same file as us: no other root, no other mounts."""
+        with contextlib.suppress(OSError):
+            theirs = Path("/proc", str(self.pid), "ns", "mnt").readlink()
+            is_root = os.path.samestat(self.root.stat(), Path("/").stat())
+            return is_root and theirs == Path("/proc/self/ns/mnt").readlink()
+        return False
+
     @property
     def root(self) -> Path:
         """Its root directory."""

@@ -2,7 +2,7 @@
 
 `sys.remote_exec` from Python 3.14 on, by this interpreter if it is of the same version, else by the
 target's own; by ptrace before that, and where the main thread waits in the kernel and runs no
-bytecode; by gdb on other machines than x86-64.
+bytecode; by gdb on other machines than x86-64, or by lldb where there is no gdb.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +37,7 @@ _REMOTE_EXEC = (3, 14)
 _X86 = "x86_64"
 _BLOCKED_SECONDS = 0.3
 _TRIES = 10
-_GDB_SECONDS = 60.0
+_DEBUGGER_SECONDS = 60.0
 _RUNNER_SECONDS = 20.0
 # Where a file for the target may be written, as the target names it.
 _FOLDERS = ("tmp", "dev/shm", "var/tmp")
@@ -50,6 +51,7 @@ class Way(StrEnum):
     REMOTE_EXEC = "sys.remote_exec"
     PTRACE = "ptrace"
     GDB = "gdb"
+    LLDB = "lldb"
 
 
 def first_way(target: VisitTarget) -> Way:
@@ -58,7 +60,26 @@ def first_way(target: VisitTarget) -> Way:
         is_ours = sys.version_info[:2] == target.version[:2]
         if is_ours or _same_namespace(target, "pid") or target.machine != _X86:
             return Way.REMOTE_EXEC
-    return Way.PTRACE if target.machine == _X86 else Way.GDB
+    if target.machine == _X86:
+        return Way.PTRACE
+    return Way.GDB if shutil.which(Way.GDB) or not shutil.which(Way.LLDB) else Way.LLDB
+
+
+# Of each debugger: a script, the options before it, and how it prints the number.
+_DIALECTS: Mapping[Way, tuple[str, tuple[str, ...], str]] = {
+    Way.GDB: (
+        "set pagination off\nset confirm off\nset auto-solib-add off\nattach {pid}\n"
+        'set $m = {call}\nprintf "FOUND %ld\\n", $m\ndetach\n',
+        ("-nx", "-batch", "-x"),
+        r"^FOUND (-?\d+)$",
+    ),
+    Way.LLDB: (
+        "settings set target.preload-symbols false\nprocess attach --pid {pid}\n"
+        "expression --all-threads false -- {call}\nprocess detach\n",
+        ("--no-lldbinit", "--batch", "--source"),
+        r"^\(long\) \$0 = (-?\d+)$",
+    ),
+}
 
 
 @contextmanager
@@ -79,8 +100,8 @@ def brought_in(target: VisitTarget, text: MakeText, way: Way) -> Iterator[Callab
                 yield lambda: target.machine == _X86 and _in_waiting_thread(target, text)
         case Way.PTRACE:
             yield from _by_ptrace(target, text)
-        case Way.GDB:
-            _by_gdb(target, text)
+        case Way.GDB | Way.LLDB:
+            _by_debugger(target, text, way)
             yield lambda: False
 
 
@@ -288,65 +309,62 @@ def _same_namespace(target: VisitTarget, kind: str) -> bool:
     return theirs.readlink() == ours.readlink()
 
 
-def _by_gdb(target: VisitTarget, text: MakeText) -> None:
+def _by_debugger(target: VisitTarget, text: MakeText, way: Way) -> None:
     """Schedule the text by a debugger, which reads no symbols: we know where the functions are."""
-    gdb = shutil.which("gdb")
-    if gdb is None:
+    if shutil.which(way) is None:
         raise MissingRequirement(
             message(
-                "attach.no-gdb",
-                "process {pid}: attaching to Python {version} on {machine} needs gdb. Install gdb",
+                "attach.no-debugger",
+                "process {pid}: attaching to Python {version} on {machine} needs gdb or lldb."
+                " Install gdb",
                 pid=target.pid,
                 version=f"{target.version[0]}.{target.version[1]}",
                 machine=target.machine,
             )
         )
-    mapped = _mmap_of(target)
     plain = text((0, 0, 0))
     length = -(-(len(plain) + _ROOM_BYTES) // 4096) * 4096
+    mapped = f"((long (*)(long, long, int, int, int, long)) {_mmap_of(target, way)})"
+    # The text names its own place, which is known only then.
+    address = _called(target, way, f"{mapped}(0, {length}, 3, 34, -1, 0)")
+    tracing.put(target.pid, address, text((address, length, 0)) + b"\0")
+    pending = f"((int (*)(long, long)) {target.addresses[PENDING]})"
+    _called(target, way, f"(long) {pending}({target.addresses[RUN]}, {address}) + 1")
+
+
+def _called(target: VisitTarget, way: Way, call: str) -> int:
+    """The number above 0 that an expression comes to in the target, by a debugger."""
+    script, options, pattern = _DIALECTS[way]
     with tempfile.NamedTemporaryFile(prefix="leakhunt-") as file:
-        commands = [
-            "set pagination off",
-            "set confirm off",
-            "set auto-solib-add off",
-            f"attach {target.pid}",
-            f"set $m = ((long (*)(long, long, int, int, int, long)) {mapped})"
-            f"(0, {length}, 3, 34, -1, 0)",
-            'printf "MAPPED %ld\\n", $m',
-            "detach",
-        ]
-        # The text names its own place, which is known only then.
-        address = _said(target, gdb, "\n".join(commands), file.name)
-        tracing.put(target.pid, address, text((address, length, 0)) + b"\0")
-        again = [
-            *commands[:4],
-            f"set $r = ((int (*)(long, long)) {target.addresses[PENDING]})"
-            f"({target.addresses[RUN]}, {address})",
-            'printf "MAPPED %ld\\n", $r + 1',
-            "detach",
-        ]
-        _said(target, gdb, "\n".join(again), file.name)
-
-
-def _said(target: VisitTarget, gdb: str, script: str, place: str) -> int:
-    """The number that a script of gdb prints."""
-    Path(place).write_text(script, encoding="utf-8")
-    try:
-        done = subprocess.run(
-            [gdb, "-nx", "-batch", "-x", place],
-            capture_output=True, text=True, timeout=_GDB_SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise _failed(target, Way.GDB, str(error)) from error
-    found = re.search(r"^MAPPED (-?\d+)$", done.stdout, re.MULTILINE)
+        place = Path(file.name)
+        place.write_text(script.format(pid=target.pid, call=call), encoding="utf-8")
+        try:
+            done = subprocess.run(
+                [way.value, *options, file.name],
+                capture_output=True, text=True, timeout=_DEBUGGER_SECONDS, check=False,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise _failed(target, way, str(error)) from error
+        finally:
+            _continue(target)
+    found = re.search(pattern, done.stdout, re.MULTILINE)
     if found is None or int(found[1]) <= 0:
         if not target.is_alive():
             raise gone(target.pid)
-        raise _failed(target, Way.GDB, done.stderr.strip().rpartition("\n")[2])
+        raise _failed(target, way, done.stderr.strip().rpartition("\n")[2])
     return int(found[1])
 
 
-def _mmap_of(target: VisitTarget) -> int:
+def _continue(target: VisitTarget) -> None:
+    """Some versions of lldb leave a process stopped; it was not when we came."""
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{target.pid}/status").read_text(encoding="utf-8")
+        if re.search(r"^State:\s+T", status, re.MULTILINE) and target.is_alive():
+            os.kill(target.pid, signal.SIGCONT)
+
+
+def _mmap_of(target: VisitTarget, way: Way) -> int:
     """Where the C library's mmap is in the target."""
     for each in mappings(target.pid):
         if re.search(r"/(libc\.so|libc-2|ld-musl|libc\.musl)", each.name) and not each.offset:
@@ -355,4 +373,4 @@ def _mmap_of(target: VisitTarget) -> int:
                 elf = read_elf(file, ("mmap",))
                 if elf is not None and "mmap" in elf.symbols:
                     return each.start - elf.first + elf.symbols["mmap"]
-    raise _failed(target, Way.GDB, message("attach.no-mmap", "its C library was not found"))
+    raise _failed(target, way, message("attach.no-mmap", "its C library was not found"))

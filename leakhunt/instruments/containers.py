@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from leakhunt.instruments.reference_chains import referents_of
+
 _CACHE = type(functools.cache(len))
 _WEAK = (weakref.WeakSet, weakref.WeakValueDictionary, weakref.WeakKeyDictionary)
 _CONTAINERS = (list, dict, set, deque)
@@ -34,7 +36,7 @@ def untracked_dicts(objects: Sequence[Any]) -> Iterator[dict[Any, Any]]:
     """The dicts that the collector does not track (of words and numbers only), below `objects`."""
     seen: set[int] = set()
     for first in range(0, len(objects), _TOGETHER):
-        for each in gc.get_referents(*objects[first : first + _TOGETHER]):
+        for each in referents_of(*objects[first : first + _TOGETHER]):
             if type(each) is dict and not gc.is_tracked(each) and id(each) not in seen:
                 seen.add(id(each))
                 yield each
@@ -110,7 +112,7 @@ def cached_items(cache: Any, items: Sequence[tuple[Any, ...]]) -> Sequence[tuple
     kind = _element_kind(items)
     if kind is None or cache is None:
         return items
-    below = gc.get_referents(cache)  # key, result and type of each element, the oldest first
+    below = referents_of(cache)  # key, result and type of each element, the oldest first
     ends = [at for at, each in enumerate(below) if each is kind and at >= 2]
     return [(below[at - 1], below[at - 2]) for at in ends[-ITEMS_LOOKED_AT:]]
 

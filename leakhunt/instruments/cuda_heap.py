@@ -14,7 +14,7 @@ from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Text, message
 
 # The allocator's events that are kept; the live blocks do not depend on it.
-MOST_EVENTS = 100_000
+MAX_EVENTS = 100_000
 SUFFIX = ".cuda-snapshot.pickle"
 _LIVE = "active_allocated"
 
@@ -53,7 +53,7 @@ class CudaHeap:
     def start(self, call: Call) -> Call:
         """Record who asks for memory from here on."""
         self._memory._record_memory_history(
-            enabled="all", context="all", stacks="python", max_entries=MOST_EVENTS
+            enabled="all", context="all", stacks="python", max_entries=MAX_EVENTS
         )
         return call
 

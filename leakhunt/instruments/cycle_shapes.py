@@ -25,13 +25,13 @@ from leakhunt.instruments.reference_chains import type_name, type_name_of
 from leakhunt.model.attribution import CycleKind
 
 # The most links of a chain.
-_MOST_LINKS = 8
+_MAX_LINKS = 8
 # The most kinds of references that are tried for a cut; and in a large cycle.
-_MOST_TRIED = 24
-_MOST_TRIED_IF_LARGE = 4
+_MAX_TRIED = 24
+_MAX_TRIED_IF_LARGE = 4
 _LARGE = 20_000
 # References to be cut, where one kind is not enough.
-_MOST_CUTS = 3
+_MAX_CUTS = 3
 _WEAKABLE = (CycleKind.BACK_REFERENCE, CycleKind.CALLBACK)
 _CALLBACKS = (types.MethodType, types.FunctionType, types.BuiltinFunctionType)
 _TRACEBACKS = (types.TracebackType, types.FrameType)
@@ -128,9 +128,9 @@ def _to_cut(count: int, references: Sequence[CycleReference]) -> list[CycleRefer
         (label for label, each in examples.items() if each.sort is not ReferenceSort.INSIDE),
         key=lambda label: (examples[label].sort, len({end for _, end in pairs[label]}), label),
     )
-    tried = order[: _MOST_TRIED_IF_LARGE if count > _LARGE else _MOST_TRIED]
+    tried = order[: _MAX_TRIED_IF_LARGE if count > _LARGE else _MAX_TRIED]
     removed: list[_Label] = []
-    while tried and len(removed) < _MOST_CUTS:
+    while tried and len(removed) < _MAX_CUTS:
         left: dict[_Label, int] = {}
         for label in tried:
             left[label] = _left(count, pairs, {*removed, label})
@@ -190,8 +190,8 @@ def _chain(around: Sequence[CycleReference], members: Sequence[Any]) -> tuple[st
         if not parts or stands_alone(members[each.source]):
             parts.append(display_name(members[each.source]))
         parts[-1] += each.name
-    if len(parts) > _MOST_LINKS:
-        parts = [*parts[: _MOST_LINKS - 3], "...", *parts[-2:]]
+    if len(parts) > _MAX_LINKS:
+        parts = [*parts[: _MAX_LINKS - 3], "...", *parts[-2:]]
     return (*parts, display_name(members[around[first].source]))
 
 

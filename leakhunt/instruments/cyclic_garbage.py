@@ -24,11 +24,11 @@ from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.message import Text, message
 
 # Shapes are told down to so many, the largest first.
-MOST_SHAPES = 40
+MAX_SHAPES = 40
 # Cycles of the same types that looked the same so often are not looked at any more.
 _TRUSTED = 5
 # Kinds of cycles that are known again without being looked at.
-_MOST_KNOWN = 10_000
+_MAX_KNOWN = 10_000
 
 
 def make(run: InstrumentedRun) -> CyclicGarbage:
@@ -52,7 +52,7 @@ class _Tally:
 
 
 @dataclass
-class _Known:
+class _KnownShape:
     """A shape that cycles of the same types have, and how often it was the same."""
 
     shape: CycleShape
@@ -64,7 +64,7 @@ _Key = tuple[CycleShape, tuple[str, int]]
 
 
 @dataclass
-class _Changed:
+class _SavedState:
     """What was changed in the process, to be put back."""
 
     debug: int
@@ -88,11 +88,11 @@ class CyclicGarbage:
 
     def __init__(self, run: InstrumentedRun) -> None:
         self._places = run.places
-        self._changed: _Changed | None = None
+        self._changed: _SavedState | None = None
         self._calls: list[int] = []
         self._tallies: dict[_Key, _Tally] = defaultdict(_Tally)
         self._marked: list[dict[_Key, _Tally]] = []
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, _KnownShape] = {}
         self._made_at: dict[_Key, tracemalloc.Traceback] = {}
         self.caveats: list[Text] = []
 
@@ -128,13 +128,13 @@ class CyclicGarbage:
         """Every shape of cycles, the largest first."""
         self._let_go()
         sizes = {key: tally.size + tally.native for key, tally in self._tallies.items()}
-        for key in sorted(sizes, key=lambda each: -sizes[each])[:MOST_SHAPES]:
+        for key in sorted(sizes, key=lambda each: -sizes[each])[:MAX_SHAPES]:
             yield self._finding(key, sum(sizes.values()))
 
     def _hold_off(self) -> None:
         gc.collect()
         frozen, tracing = not gc.get_freeze_count(), not tracemalloc.is_tracing()
-        self._changed = _Changed(gc.get_debug(), gc.isenabled(), frozen, tracing)
+        self._changed = _SavedState(gc.get_debug(), gc.isenabled(), frozen, tracing)
         if tracing:
             tracemalloc.start(FRAMES)
         if frozen:  # what was there before is no garbage of these calls, and long to go through
@@ -215,8 +215,8 @@ class CyclicGarbage:
             shape = shape_of(members, own)
             if known is not None and known.shape == shape:
                 known.times += 1
-            elif len(self._known) < _MOST_KNOWN:
-                self._known[name] = _Known(shape)
+            elif len(self._known) < _MAX_KNOWN:
+                self._known[name] = _KnownShape(shape)
         else:
             shape = known.shape
         lead = words.index(shape.lead) if shape.lead in words else 0
@@ -227,8 +227,8 @@ class CyclicGarbage:
 
         An object does not tell all that it takes: its attributes lie beside it.
         """
-        told = sum(tally.size for tally in added.values())
-        scale = max(freed / told, 1.0) if told else 1.0
+        counted = sum(tally.size for tally in added.values())
+        scale = max(freed / counted, 1.0) if counted else 1.0
         for key, tally in added.items():
             total = self._tallies[key]
             total.count += tally.count

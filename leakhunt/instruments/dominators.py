@@ -28,14 +28,19 @@ from leakhunt.instruments.object_facts import (
     inside,
     size_function,
 )
-from leakhunt.instruments.reference_chains import LINKS_BEFORE_THREADS, own_frames, roots
+from leakhunt.instruments.reference_chains import (
+    LINKS_BEFORE_THREADS,
+    own_frames,
+    referents_of,
+    roots,
+)
 
 # The node above all roots.
 TOP = 0
 # Edges that are handed to rustworkx together: tuples of all of them would take more than the graph.
 _TOGETHER = 50_000
 # What is owned by two objects is everybody's if no common owner is found in so many steps.
-_MOST_STEPS = 2_000
+_MAX_STEPS = 2_000
 # References to a leaf that only one object owns: that object's, and three of ours.
 _ALONE = 4
 # From here on, what is not tracked is worth a name of its own; a dict is, whatever is in it.
@@ -118,7 +123,7 @@ def dominators(state: Any, without: Iterable[Any] = ()) -> Dominators:
         for node, each in enumerate(walk.objects):
             if node != TOP:
                 owned.add(node, each)
-        own, native = owned.told()
+        own, native = owned.totals()
         unowned = tuple(walk.unowned)
         return Dominators(walk.objects, walk.found_from, above, order, own, native, unowned)
     finally:
@@ -173,7 +178,7 @@ class _Walk:
     def _follow(self, nodes: Iterable[int]) -> None:
         """Number what these lead to."""
         numbers, edges, without = self.numbers, self._edges, self._without
-        way_of = _Ways().__getitem__
+        way_of = _TypeFacts().__getitem__
         for node in nodes:
             known = {node}
             found = _reached(self.objects[node], way_of(type(self.objects[node])))
@@ -198,20 +203,20 @@ class _Walk:
     def _rest(self) -> None:
         """What only C code holds: first what no other such object refers to, then cycles."""
         # Without a comprehension, whose own objects would refer to ours.
-        held: set[int] = set()
+        owned: set[int] = set()
         rest: list[Any] = []
-        own = [self, vars(self), *vars(self).values(), held, rest]
+        own = [self, vars(self), *vars(self).values(), owned, rest]
         ours = self._without.union(map(id, own))
         ours |= {id(own), id(ours)}
         for each in gc.get_objects():
             if id(each) not in self.numbers and id(each) not in ours:
                 rest.append(each)
         for each in rest:
-            for below in gc.get_referents(each):
+            for below in referents_of(each):
                 if below is not each:
-                    held.add(id(below))
+                    owned.add(id(below))
         for each in rest:
-            if id(each) not in held and id(each) not in self.numbers:
+            if id(each) not in owned and id(each) not in self.numbers:
                 self._start_at(each)
                 self.unowned.append(self.numbers[id(each)])
         self._follow(self._found())
@@ -229,8 +234,8 @@ def _reached(each: Any, way: int) -> list[Any]:
     """What an object refers to; a running frame says so by its variables only."""
     if type(each) is types.FrameType:
         above = (each.f_back,) if each.f_back is not None else ()
-        return [*gc.get_referents(each), *each.f_locals.values(), *above]
-    found = gc.get_referents(each)
+        return [*referents_of(each), *each.f_locals.values(), *above]
+    found = referents_of(each)
     return found + hidden_referents(each) if way & _HIDES else found
 
 
@@ -260,12 +265,12 @@ class _Owned:
         self._owner: dict[int, int] = {}
         self._size: dict[int, int] = {}
         self._buffers: dict[tuple[str, int], tuple[int, int]] = {}
-        self._way_of = _Ways().__getitem__
+        self._way_of = _TypeFacts().__getitem__
 
     def add(self, node: int, each: Any) -> None:
         """Count an object, and what hangs on it."""
         way = self._way_of(type(each))
-        found = gc.get_referents(each)
+        found = referents_of(each)
         self._bytes[node] += _size_of(each, way)
         if way & _MANAGED:
             self._bytes[node] += _POINTER_BYTES * (2 + len(found))
@@ -275,7 +280,7 @@ class _Owned:
         if way & _HIDES:
             self._leaves(hidden_referents(each), node, is_shared=True)
 
-    def told(self) -> tuple[array[int], array[int]]:
+    def totals(self) -> tuple[array[int], array[int]]:
         """The bytes of each node, and those of them that Python did not allocate."""
         for name, owner in self._owner.items():
             self._bytes[owner] += self._size[name]
@@ -330,7 +335,7 @@ class _Owned:
     def _common(self, one: int, other: int) -> int:
         """The nearest node that dominates both."""
         above, depth = self._above, self._depth
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             if one == other:
                 return one
             if depth[one] < depth[other]:
@@ -349,7 +354,7 @@ _PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED, _NODES = 1, 2, 4, 8, 16, 32
 _HOLD_MUCH = (dict, bytes, bytearray, str)
 
 
-class _Ways(dict[type, int]):
+class _TypeFacts(dict[type, int]):
     """What there is to know of a type, found once."""
 
     def __missing__(self, kind: type) -> int:

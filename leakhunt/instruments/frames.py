@@ -61,11 +61,13 @@ class Places:
         found = (self.frame(file, line, function) for file, line, function in watched)
         return tuple(frame for frame in found if frame is not None)
 
-    def hybrid(self, stack: Iterable[tuple[NativeFrame, str]]) -> tuple[Frame, ...]:
+    def hybrid(self, stack: Iterable[tuple[NativeFrame, str]]) -> tuple[tuple[Frame, str], ...]:
         """Those of memray, which tells the function first, each with its shared object."""
         watched = takewhile(lambda place: not is_of_the_loop(place[0][1]), stack)
-        found = (self.frame(file, line, name, where) for (name, file, line), where in watched)
-        return tuple(frame for frame in found if frame is not None)
+        found = (
+            (self.frame(file, line, name, where), where) for (name, file, line), where in watched
+        )
+        return tuple((frame, where) for frame, where in found if frame is not None)
 
     def traced(self, traceback: Sequence[tracemalloc.Frame]) -> tuple[Frame, ...]:
         """Those of tracemalloc, which has the innermost last and tells no functions."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leakhunt.instruments.object_facts import Sizes, native_sizes, referents
+from leakhunt.instruments.reference_chains import referents_of
 
 # What hangs on garbage and is not tracked by the collector is followed so deep.
 _LEVELS = 6
@@ -37,7 +38,7 @@ def edges_of(objects: Sequence[Any]) -> list[list[int]]:
     """Of each object the numbers of those among `objects` that it refers to."""
     numbers = {id(each): number for number, each in enumerate(objects)}
     return [
-        [numbers[id(below)] for below in gc.get_referents(each) if id(below) in numbers]
+        [numbers[id(below)] for below in referents_of(each) if id(below) in numbers]
         for each in objects
     ]
 

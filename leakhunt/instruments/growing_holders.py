@@ -25,6 +25,7 @@ from leakhunt.instruments.reference_chains import (
     are_attributes,
     owner_file,
     path_of,
+    referents_of,
     type_name,
     type_name_of,
 )
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
 
 # A holder of less than this part of what is new is none; its parent is not it if one below it owns
 # so much of it.
-_LEAST_SHARE = 0.05
+_MIN_SHARE = 0.05
 _NEARLY_ALL = 0.8
 # What nobody owns is told if it is so much of what is new: less may share its lines with others.
-_MOST = 0.5
+_MAJORITY_SHARE = 0.5
 # Objects of which it is asked where they were allocated.
-_MOST_PLACED = 40_000
+_MAX_PLACED = 40_000
 # Types of what is held that are named.
 _TYPES_NAMED = 3
 # The keys of the sites that a traceback is of.
@@ -103,11 +104,9 @@ class GrowingHolders:
         import numpy as np
 
         objects = gc.get_objects()
-        for at in np.flatnonzero(np.isin(ids_of(objects), self._since(-2)))[
-            -_MOST_PLACED:
-        ].tolist():
+        for at in np.flatnonzero(np.isin(ids_of(objects), self._since(-2)))[-_MAX_PLACED:].tolist():
             each = objects[at]
-            leaves = (below for below in gc.get_referents(each) if not gc.is_tracked(below))
+            leaves = (below for below in referents_of(each) if not gc.is_tracked(below))
             traces = (object_traceback(one) for one in (each, *leaves))
             if found := tuple(dict.fromkeys(trace for trace in traces if trace is not None)):
                 self._tracebacks[id(each)] = found
@@ -260,7 +259,7 @@ class _Growth:
                 waiting += large
 
     def _is_large(self, node: int) -> bool:
-        return not self._since[node] and self.sums[node] >= max(_LEAST_SHARE * self.total, 1)
+        return not self._since[node] and self.sums[node] >= max(_MIN_SHARE * self.total, 1)
 
     def _is_names(self, node: int) -> bool:
         """Whether what it refers to are attributes or variables, and no items of one thing."""
@@ -285,7 +284,7 @@ class _Growth:
 
     def is_much(self, nodes: Iterable[int]) -> bool:
         """Whether these own most of what is new."""
-        return sum(self.sums[node] for node in nodes) >= max(_MOST * self.total, 1)
+        return sum(self.sums[node] for node in nodes) >= max(_MAJORITY_SHARE * self.total, 1)
 
     def below(self, *holders: int) -> _Below:
         """What is new below holders."""

@@ -16,10 +16,10 @@ from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.model.retained import ALL_OBJECTS, OTHER, HolderKind
 
 # A holder, and a package that is named, retains at least this part of all; so do a holder's parts.
-_LEAST_SHARE = 0.002
-_LEAST_BYTES = 64 << 10
+_MIN_SHARE = 0.002
+_MIN_BYTES = 64 << 10
 _NEARLY_ALL = 0.8
-_MOST_PARTS = 12
+_MAX_PARTS = 12
 
 
 class HeapShares(ABC):
@@ -30,7 +30,7 @@ class HeapShares(ABC):
     ) -> None:
         self.bytes, self.native, self.objects = sizes, native, objects
         self._own_top = own_top
-        self._least = max(_LEAST_SHARE * sizes[TOP], _LEAST_BYTES)
+        self._least = max(_MIN_SHARE * sizes[TOP], _MIN_BYTES)
         self.holders: list[int] = []
         self.package_bytes: Counter[str] = Counter()
         self.package_native: Counter[str] = Counter()
@@ -61,17 +61,17 @@ class HeapShares(ABC):
 
     def parts(self, holder: int) -> list[int]:
         """The largest right below a holder."""
-        return sorted(self._large(holder), key=lambda node: -self.bytes[node])[:_MOST_PARTS]
+        return sorted(self._large(holder), key=lambda node: -self.bytes[node])[:_MAX_PARTS]
 
     def findings(
         self,
         calls: int,
-        told: Callable[[int], tuple[str, str, dict[str, Any]]],
+        describe: Callable[[int], tuple[str, str, dict[str, Any]]],
         holders: Sequence[int],
     ) -> Iterator[Finding]:
         """All objects together first, then holders, then packages.
 
-        Of a holder `told` gives the type, the path and more facts.
+        Of a holder `describe` gives the type, the path and more facts.
         """
 
         def finding(what: str, objects: int, size: int, native: int, **more: Any) -> Finding:
@@ -88,7 +88,7 @@ class HeapShares(ABC):
 
         yield finding(ALL_OBJECTS, self.objects[TOP], self.bytes[TOP], self.native[TOP])
         for number, node in enumerate(holders):
-            kind, path, facts = told(node)
+            kind, path, facts = describe(node)
             yield finding(
                 kind,
                 self.objects[node],
@@ -149,7 +149,7 @@ class HeapShares(ABC):
 
     def _fold_small_packages(self) -> None:
         """What small packages have is told together."""
-        least = _LEAST_SHARE * self.bytes[TOP]
+        least = _MIN_SHARE * self.bytes[TOP]
         small = [name for name, size in self.package_bytes.items() if size < least]
         for counted in (self.package_bytes, self.package_native, self.package_objects):
             rest = sum(counted.pop(name, 0) for name in small)

@@ -24,6 +24,7 @@ from leakhunt.instruments.object_facts import (
     inside,
     is_plain_tensors,
 )
+from leakhunt.instruments.reference_chains import referents_of
 
 # Longer ones are types, whose many fields are known.
 _MOST_BYTES = 4096
@@ -118,7 +119,7 @@ def _deallocator(kind: type) -> int | None:
 
 def told_by(each: Any) -> list[Any]:
     """What an object says that it refers to; of one that is not tracked, what is known of it."""
-    return gc.get_referents(each) if gc.is_tracked(each) else inside(each)
+    return referents_of(each) if gc.is_tracked(each) else inside(each)
 
 
 def held_by_tensors(each: Any, tensors: Sequence[Any]) -> int:

@@ -18,12 +18,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from types import BuiltinFunctionType, FrameType, FunctionType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType
 from typing import Any
 
 from leakhunt.instruments import Call
 from leakhunt.instruments.objects import is_everybodys
-from leakhunt.instruments.reference_chains import type_name
+from leakhunt.instruments.reference_chains import referents_of, type_name
 from leakhunt.instruments.references_to import ReferencesTo
 
 # What hangs on an input is followed so deep, and to so many objects.
@@ -35,8 +35,10 @@ _MOST_LOCALS = 30
 _OWN_REFERENCES = 2
 # What has more is the interpreter's own, never freed: strings have 999,999,999 before Python 3.12.
 _MOST_REFERENCES = 1 << 24
-# C calls that are looked at in one call.
-_MOST_C_CALLS = 5_000
+# C calls that are followed in one call, and those of one place in the code that are looked at: a
+# loop does the same again and again.
+_MOST_C_CALLS = 50_000
+_MOST_OF_A_PLACE = 50
 # Their methods keep what they are given where everybody can see it.
 _CONTAINERS = (list, dict, set, deque, tuple, type, str, bytes)
 
@@ -136,6 +138,7 @@ class _Watch:
         self._counts: list[int] = []
         self._is_counted = False
         self._c_calls = 0
+        self._looked_at: Counter[tuple[CodeType, int]] = Counter()
         # By the position of the object: the last C function after which its count was higher.
         self._raised: dict[int, _Place] = {}
         # The same of what the call itself made: variables around the C call, and those raised.
@@ -166,7 +169,12 @@ class _Watch:
                 sys.setprofile(None)
                 return
             self._under_way.append((frame, function))
-            self._is_counted, self._counts = True, self._count()
+            place = (frame.f_code, frame.f_lasti)
+            self._looked_at[place] += 1
+            self._is_counted = self._looked_at[place] <= _MOST_OF_A_PLACE
+            if not self._is_counted:
+                return
+            self._counts = self._count()
             self._locals = list(islice(self._of_the_call(frame), _MOST_LOCALS))
             self._local_counts = self._count_locals()
             return
@@ -261,7 +269,7 @@ def _references(objects: list[Any], but: Collection[int] = ()) -> Counter[int]:
     # A frame that runs is not tracked, and so is none of them; one that an exception keeps is.
     for each in gc.get_referrers(*objects):
         if id(each) not in ours:
-            found.update(name for name in map(id, gc.get_referents(each)) if name in wanted)
+            found.update(name for name in map(id, referents_of(each)) if name in wanted)
     return found
 
 
@@ -332,7 +340,7 @@ def _hanging_on(item: Any, state: Any) -> Iterator[Any]:
             yield each
             if len(seen) > _MOST_WATCHED:
                 return
-            following += gc.get_referents(each)
+            following += referents_of(each)
         level = following
 
 

@@ -6,6 +6,7 @@ The address itself is only in the capture file, which memray writes out as text.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from bisect import bisect_right
@@ -23,8 +24,9 @@ _LINES = b".debug_line"
 _LONGEST_NAMES = 1 << 16
 # What evaluates Python code, in whose place a stack of both languages has the Python frame.
 _EVALUATES = ("_PyEval_EvalFrameDefault", "_TAIL_CALL_")
-# The interpreter's own shared object, or its program.
+# The interpreter's own shared object, or its program; that of another process is another one.
 _INTERPRETER = "libpython"
+_ANY_PROGRAM = re.compile(r"python3(\.\d+)?t?")
 _PROGRAM = Path(sys.executable).resolve().name
 # Function, file and line.
 NativeFrame = tuple[str, str, int]
@@ -54,13 +56,13 @@ class SharedObjects:
         """The object of each frame of a native stack, the innermost first; empty: not known.
 
         Debug information makes several frames of an address, where functions are inlined. Without,
-        an address is one frame, whose file is not known: stretches of these are told one by one,
+        an address is one frame, whose file is not known: runs of these are reported one by one,
         from the innermost on, for as long as they agree.
         """
         found = [""] * len(native)
         at = 0
-        stretches = groupby(self.along(stack_id), key=lambda name: not has_lines(name))
-        for is_plain, names in stretches:
+        runs = groupby(self.along(stack_id), key=lambda name: not has_lines(name))
+        for is_plain, names in runs:
             length = sum(1 for _ in takewhile(partial(_is_plain, is_plain), native[at:]))
             if is_plain:
                 objects = list(names)
@@ -81,7 +83,7 @@ class SharedObjects:
 def shared_objects(capture: Path) -> SharedObjects:
     """Those of a capture file; none where memray cannot write it out."""
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", _DUMP, str(capture)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -91,7 +93,7 @@ def shared_objects(capture: Path) -> SharedObjects:
         )
     except (OSError, subprocess.SubprocessError):
         return SharedObjects(())
-    return SharedObjects(told.stdout.decode("utf-8", "replace").splitlines())
+    return SharedObjects(result.stdout.decode("utf-8", "replace").splitlines())
 
 
 def with_objects(
@@ -156,7 +158,8 @@ def _is_certain(frame: NativeFrame, name: str) -> bool:
 
 def is_interpreter(name: str) -> bool:
     """Whether a shared object is the interpreter's own, or its program."""
-    return name.rpartition("/")[2].startswith((_INTERPRETER, _PROGRAM))
+    file = name.rpartition("/")[2]
+    return file.startswith((_INTERPRETER, _PROGRAM)) or _ANY_PROGRAM.fullmatch(file) is not None
 
 
 @cache

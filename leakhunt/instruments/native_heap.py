@@ -1,7 +1,7 @@
 """Python's heap and the native one together: memray, and the objects that grow.
 
-memray tells each block that was allocated in a stretch of calls and still lives at its end, by the
-stack of Python and C. Which block an object is, it does not tell: in a last, short stretch
+memray tells each block that was allocated in a window of calls and still lives at its end, by the
+stack of Python and C. Which block an object is, it does not tell: in a last, short window
 tracemalloc says at which line the items of a growing container come into being.
 """
 
@@ -12,8 +12,7 @@ import shutil
 import sys
 import tracemalloc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
@@ -22,26 +21,28 @@ from leakhunt.errors import MissingRequirement
 from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.distributions import distribution_of, read_records
-from leakhunt.instruments.frames import is_of_the_loop
 from leakhunt.instruments.free_lists import FreeLists
 from leakhunt.instruments.growing_holders import Unowned
 from leakhunt.instruments.lost_references import NO_CALLBACK, Lost, LostReferences
-from leakhunt.instruments.native_frames import (
-    NativeFrame,
-    SharedObjects,
-    below_python,
-    certain_of,
-    has_python,
-    is_python,
-    shared_objects,
-    tells_evaluation,
-    whole_stack,
-    with_objects,
+from leakhunt.instruments.native_frames import SharedObjects, is_python, shared_objects
+from leakhunt.instruments.native_sites import (
+    PYTHON,
+    Lines,
+    ShownStack,
+    WholeStack,
+    before_loop,
+    heap_name,
+    is_arena,
+    records_in,
+    shown_stacks,
+    site_finding,
+    sites_of,
+    stack_of,
 )
 from leakhunt.instruments.objects import Objects
-from leakhunt.instruments.python_heap import FRAMES, is_own
+from leakhunt.instruments.python_heap import FRAMES
 from leakhunt.model.attribution import (
-    MEMRAY_STRETCHES,
+    MEMRAY_WINDOWS,
     Finding,
     FindingKind,
     Frame,
@@ -51,24 +52,11 @@ from leakhunt.model.attribution import (
 from leakhunt.text.message import Text, message
 
 # memray itself stops when it cannot write, and says so in its log only.
-_LEAST_FREE_BYTES = 1 << 20
-MOST_SITES = 400
-# Stacks of addresses that are looked up: many of them are the same functions.
-_MOST_STACKS = 40_000
+_MIN_FREE_BYTES = 1 << 20
 SUFFIX = ".memray.bin"
-# Where pymalloc gets its arenas, of which it tells the blocks.
-_ARENAS = ("_PyObject_Arena", "new_arena", "_PyMem_ArenaAlloc")
-# And what else comes from there: the data stack of each thread and greenlet.
-_DATA_STACK = ("_PyObject_VirtualAlloc", "allocate_chunk", "push_chunk")
-# Its hooks stand innermost in some stacks.
-_OWN = "memray"
-_MAPPING, _MALLOC, _PYTHON = "mapping", "malloc", "Python"
-# File and line of each Python frame, the innermost first.
-_Lines = tuple[tuple[str, int], ...]
-# The heap, the stack; and where that has no native frames, what is known of these apart.
-_StackKey = tuple[str, tuple[NativeFrame, ...], tuple[str | NativeFrame, ...]]
-# A stack as memray tells it, each frame with its shared object.
-_Whole = tuple[tuple[NativeFrame, str], ...]
+# Stacks of a peak: what is held at the top is mostly held by a few.
+_MAX_AT_PEAK = 100
+_MIN_SHARE_OF_PEAK = 0.002
 # A C function, and name and version of its distribution.
 _Owned = tuple[Frame, str]
 
@@ -92,32 +80,8 @@ def make(run: InstrumentedRun) -> BothHeaps:
     return BothHeaps(run)
 
 
-@dataclass
-class _Site:
-    """What one stack left, by stretch: blocks and bytes."""
-
-    lines: _Lines
-    counts: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
-    sizes: list[int] = field(default_factory=lambda: [0] * MEMRAY_STRETCHES)
-    record: Any = None
-
-
-@dataclass(frozen=True)
-class _Told:
-    """A stack as it is shown, and as memray tells it.
-
-    `distribution` is that of the innermost shared object below Python's innermost frame, `of_all`
-    that of the innermost in the whole stack; empty: none is of a distribution.
-    """
-
-    frames: tuple[Frame, ...]
-    distribution: str
-    whole: _Whole
-    of_all: str
-
-
 class BothHeaps:
-    """A tracker for each stretch, then a stretch under tracemalloc; objects at every mark."""
+    """A tracker for each window, then a window under tracemalloc; objects at every mark."""
 
     def __init__(self, run: InstrumentedRun) -> None:
         self._places = run.places
@@ -137,7 +101,7 @@ class BothHeaps:
         return [*self._failures, *self._objects.caveats]
 
     def start(self, call: Call) -> Call:
-        """Nothing to start: the first stretch begins at the first mark.
+        """Nothing to start: the first window begins at the first mark.
 
         The first tracker imports modules: later, they would be growth of `sys.modules`.
         """
@@ -147,17 +111,17 @@ class BothHeaps:
         return self._free_lists.wrapped(self._lost.wrapped(call))
 
     def mark(self, calls: int) -> None:
-        """End a stretch, look at the objects, and begin the next stretch.
+        """End a window, look at the objects, and begin the next window.
 
-        What a collection frees belongs to the stretch that ends.
+        What a collection frees belongs to the window that ends.
         """
         self._free_lists.thaw()
         gc.collect()
         self._stop()
         if not self._is_over:
             self._calls.append(calls)
-        self._objects.mark(calls)
-        if len(self._calls) > MEMRAY_STRETCHES:
+        self._objects.mark(calls, is_collected=True)
+        if len(self._calls) > MEMRAY_WINDOWS:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(FRAMES)
             self._lost.is_on = self._ends == []
@@ -179,21 +143,21 @@ class BothHeaps:
             )
             return
         self._tracker = self._made(len(self._calls) - 1)
-        # The interpreter's free lists, which all this has filled, would feed the stretch.
+        # The interpreter's free lists, which all this has filled, would feed the window.
         gc.collect()
         self._free_lists.is_on = True
         self._tracker.__enter__()
 
     def _has_room(self) -> bool:
-        return shutil.disk_usage(self._capture.parent).free >= _LEAST_FREE_BYTES
+        return shutil.disk_usage(self._capture.parent).free >= _MIN_FREE_BYTES
 
-    def _made(self, stretch: int) -> Any:
-        """The tracker of a stretch, which does not track yet."""
+    def _made(self, window: int) -> Any:
+        """The tracker of a window, which does not track yet."""
         import memray
 
         return memray.Tracker(
             destination=memray.FileDestination(
-                self._file(stretch), overwrite=True, compress_on_exit=False
+                self._file(window), overwrite=True, compress_on_exit=False
             ),
             native_traces=True,
             trace_python_allocators=True,
@@ -206,14 +170,14 @@ class BothHeaps:
             self._tracker = None
             self._free_lists.is_on = False  # of frozen objects nobody can tell who refers to them
 
-    def _file(self, stretch: int) -> Path:
-        return self._capture.with_suffix(f".{stretch}{SUFFIX}")
+    def _file(self, window: int) -> Path:
+        return self._capture.with_suffix(f".{window}{SUFFIX}")
 
     def findings(self) -> Iterator[Finding]:
-        """Every stack that left blocks in each stretch, and the containers and types that grow."""
+        """Every stack that left blocks in each window, and the containers and types that grow."""
         self._free_lists.thaw()
         self._stop()
-        marks = self._calls[: MEMRAY_STRETCHES + 1]
+        marks = self._calls[: MEMRAY_WINDOWS + 1]
         if len(marks) < 2:
             return
         traced = {id(each): object_traceback(each.example) for each in self._lost.candidates()}
@@ -223,12 +187,14 @@ class BothHeaps:
             (each, traced[id(each)], sys.getsizeof(each.example)) for each in self._lost.found()
         ]
         self._lost.forget_examples()  # which we hold: they would be owned by nobody else
-        sites = self._sites(len(marks) - 1)
+        captures = [self._file(window) for window in range(len(marks) - 1)]
+        sites = sites_of(map(records_in, captures))
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
         yield from self._objects.findings(feeding.sites)
-        told = self._told(sites, len(marks) - 2)
-        by_key = {keys[key]: each for key, each in told.items()}
+        objects = shared_objects(captures[-1]) if sites else SharedObjects(())
+        shown = shown_stacks(sites, objects, self._places)
+        by_key = {keys[key]: each for key, each in shown.items()}
         for each, traceback, size in lost:
             keeps = tuple(feeding.sites(traceback)) if traceback else ()
             owned = self._of_lost(each, [by_key[key] for key in keeps])
@@ -238,21 +204,37 @@ class BothHeaps:
             if (found := self._unowned_one(unowned, feeding, by_key)) is not None:
                 yield found
         for key, site in sites.items():
-            distribution = told[key].distribution
-            facts = {"distribution": distribution} if distribution else {}
+            yield site_finding(keys[key], key[0], site, shown[key], marks)
+
+        yield from self._at_peak(len(marks) - 2, objects)
+
+    def _at_peak(self, window: int, objects: SharedObjects) -> Iterator[Finding]:
+        """What the calls of a window held when they held most, beside what was there before."""
+        import memray
+
+        with memray.FileReader(self._file(window)) as reader:
+            records = list(reader.get_high_watermark_allocation_records(merge_threads=True))
+        records.sort(key=lambda record: -record.size)
+        whole = sum(record.size for record in records)
+        for record in records[:_MAX_AT_PEAK]:
+            if record.size < whole * _MIN_SHARE_OF_PEAK:
+                return
+            stack = stack_of(record, objects)
+            if is_arena([frame for frame, _ in stack]):
+                whole -= record.size  # the blocks in it count themselves
+                continue
             yield Finding(
                 instrument=Instrument.MEMRAY,
-                sort=FindingKind.SITE,
-                what=key[0],
-                calls=tuple(marks),
-                counts=_added_up(site.counts[: len(marks) - 1]),
-                sizes=_added_up(site.sizes[: len(marks) - 1]),
-                stack=told[key].frames,
-                key=keys[key],
-                facts={"apart": True, **facts},
+                sort=FindingKind.PEAK,
+                what=heap_name(memray.AllocatorType(record.allocator).name),
+                calls=(self._calls[window], self._calls[window + 1]),
+                counts=(0, record.n_allocations),
+                sizes=(0, record.size),
+                stack=tuple(frame for frame, _ in self._places.hybrid(stack)),
+                facts={"whole": whole},
             )
 
-    def _of_lost(self, lost: Lost, stacks: Sequence[_Told]) -> _Owned | None:
+    def _of_lost(self, lost: Lost, stacks: Sequence[ShownStack]) -> _Owned | None:
         """The C function that lost it, and its distribution; None: it is not of an extension.
 
         Of what a callback returned, the stacks name the function that called the callback.
@@ -266,7 +248,7 @@ class BothHeaps:
                 return caller, distribution or each.of_all
         return (function, distribution) if distribution else None
 
-    def _caller_of(self, callback: tuple[str, str], stack: _Whole) -> Frame | None:
+    def _caller_of(self, callback: tuple[str, str], stack: WholeStack) -> Frame | None:
         """The function of an extension that called a Python function, by a stack with it."""
         outside = dropwhile(lambda each: (each[0][1], each[0][0]) != callback, stack)
         for (name, file, line), shared_object in islice(outside, 1, None):
@@ -278,7 +260,7 @@ class BothHeaps:
         return None
 
     def _unowned_one(
-        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, _Told]
+        self, unowned: Unowned, feeding: _Feeding, by_key: Mapping[str, ShownStack]
     ) -> Finding | None:
         """Objects that no object refers to: only C code can hold them.
 
@@ -308,7 +290,7 @@ class BothHeaps:
             facts={"distribution": distribution} if distribution else {},
         )
 
-    def _calling(self, made: _Told) -> _Owned | None:
+    def _calling(self, made: ShownStack) -> _Owned | None:
         """The function of an extension that called the innermost Python function, if one did."""
         python = ((file, name) for (name, file, _), _ in made.whole if is_python(file))
         callback = next(python, NO_CALLBACK)
@@ -320,7 +302,7 @@ class BothHeaps:
         return owned if owned[1] else None
 
     def _lost_one(self, lost: Lost, owned: _Owned, size: int, keeps: tuple[str, ...]) -> Finding:
-        """Objects of `size` bytes that a C function kept, in every call of the last stretch."""
+        """Objects of `size` bytes that a C function kept, in every call of the last window."""
         calls = len(lost.calls)
         function, distribution = owned
         caller = self._places.frame(lost.file, lost.line, lost.caller)
@@ -336,49 +318,6 @@ class BothHeaps:
             facts={"distribution": distribution} if distribution else {},
         )
 
-    def _sites(self, stretches: int) -> Mapping[_StackKey, _Site]:
-        """What stayed in every stretch, the largest first."""
-        import memray
-
-        found: dict[_StackKey, _Site] = {}
-        for stretch in range(stretches):
-            with memray.FileReader(self._file(stretch)) as reader:
-                records = list(reader.get_leaked_allocation_records(merge_threads=True))
-            records.sort(key=lambda record: -record.size)
-            for record in records[:_MOST_STACKS]:
-                native = record.native_stack_trace()
-                stack = whole_stack(record.hybrid_stack_trace(), native)
-                lines = tuple(_lines(stack))
-                if is_arena(stack) or (lines and is_own(lines[0][0])):
-                    continue
-                name = memray.AllocatorType(record.allocator).name
-                apart = () if tells_evaluation(native) else (name, *native)
-                site = found.setdefault((_heap(name), stack, apart), _Site(lines))
-                site.counts[stretch] += record.n_allocations
-                site.sizes[stretch] += record.size
-                site.record = record
-        grown = [key for key, site in found.items() if all(site.counts[:stretches])]
-        grown.sort(key=lambda key: -sum(found[key].sizes))
-        return {key: found[key] for key in grown[:MOST_SITES]}
-
-    def _told(self, sites: Mapping[_StackKey, _Site], last: int) -> Mapping[_StackKey, _Told]:
-        """The stacks, with the shared objects of their native frames: all of the last stretch."""
-        objects = shared_objects(self._file(last)) if sites else SharedObjects(())
-        told = {}
-        for key, site in sites.items():
-            native = site.record.native_stack_trace()
-            named = objects.of_stack(site.record.native_stack_id, native)
-            hybrid = site.record.hybrid_stack_trace()
-            whole = tuple(with_objects(whole_stack(hybrid, native, named), native, named))
-            # What calls Python code is not what allocates there.
-            is_known = tells_evaluation(native) or not has_python(hybrid)
-            below = below_python(native) if is_known else certain_of(native, named)
-            along = list(objects.along(site.record.native_stack_id))
-            told[key] = _Told(
-                self._places.hybrid(whole), _owner(along[: len(below)]), whole, _owner(along)
-            )
-        return told
-
 
 class _Feeding:
     """Which sites feed a container, by the lines at which its items were allocated.
@@ -386,44 +325,19 @@ class _Feeding:
     Python's blocks without a line are the loop's, which makes the number of a call.
     """
 
-    def __init__(self, places: Mapping[str, tuple[str, _Lines]]) -> None:
-        self._whole: dict[_Lines, list[str]] = defaultdict(list)
-        self._innermost: dict[_Lines, list[str]] = defaultdict(list)
+    def __init__(self, places: Mapping[str, tuple[str, Lines]]) -> None:
+        self._whole: dict[Lines, list[str]] = defaultdict(list)
+        self._innermost: dict[Lines, list[str]] = defaultdict(list)
         for key, (heap, lines) in places.items():
-            if lines or heap == _PYTHON:
+            if lines or heap == PYTHON:
                 self._whole[lines].append(key)
             if lines:
                 self._innermost[lines[:1]].append(key)
 
     def sites(self, traceback: tracemalloc.Traceback) -> Sequence[str]:
         """The sites of the same stack; where none is, those of the same line."""
-        lines = tuple(_cut((frame.filename, frame.lineno) for frame in reversed(traceback)))
+        lines = tuple(before_loop((frame.filename, frame.lineno) for frame in reversed(traceback)))
         return self._whole.get(lines) or self._innermost.get(lines[:1]) or ()
-
-
-def _lines(stack: Sequence[NativeFrame]) -> Iterator[tuple[str, int]]:
-    """Those of Python: memray's own Python stacks lack what is no deeper than its start."""
-    python = ((file, line) for _, file, line in stack if is_python(file))
-    return _cut(islice(python, FRAMES))
-
-
-def _cut(lines: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    for file, line in lines:
-        if is_of_the_loop(file):
-            return
-        yield file, line
-
-
-def is_arena(stack: Sequence[NativeFrame]) -> bool:
-    """Whether pymalloc gets memory for its blocks."""
-    inner = [function for function, _, _ in stack[:8]]
-    return any(each.startswith(_ARENAS) for each in inner) and not set(_DATA_STACK) & set(inner)
-
-
-def _heap(allocator: str) -> str:
-    if allocator.startswith("PYMALLOC"):
-        return _PYTHON
-    return _MAPPING if allocator == "MMAP" else _MALLOC
 
 
 def _c_function(name: str, module: str) -> _Owned:
@@ -432,16 +346,3 @@ def _c_function(name: str, module: str) -> _Owned:
     known = "" if is_python(file) else file.rpartition("/")[2]  # a package passes its parts' on
     frame = Frame(known, 0, name, "", Origin.LIBRARY)
     return frame, " ".join(distribution_of(file) or ())
-
-
-def _owner(objects: Iterable[str]) -> str:
-    """Name and version of the distribution of the innermost shared object that is of one."""
-    found = (distribution_of(name) for name in objects if name)
-    return next((" ".join(each) for each in found if each is not None and each[0] != _OWN), "")
-
-
-def _added_up(amounts: Sequence[int]) -> tuple[int, ...]:
-    total = [0]
-    for amount in amounts:
-        total.append(total[-1] + amount)
-    return tuple(total)

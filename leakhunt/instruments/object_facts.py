@@ -10,14 +10,17 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from typing import Any
+
+from leakhunt.instruments.reference_chains import referents_of
 
 # A view that keeps this many times its own size alive pins it.
 _PINS_TIMES = 4
 # Autograd graphs are counted to so many nodes.
-MOST_NODES = 50_000
+MAX_NODES = 50_000
 # Of an array of objects, so many are looked at.
-MOST_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 1_000_000
 
 
 # What an object is, by the name of the fact that says so.
@@ -61,8 +64,8 @@ def referents(each: Any) -> list[Any]:
     """What an object refers to, and of an array what it is a view of, which numpy does not say."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(type(each), numpy.ndarray) and each.base is not None:
-        return [*gc.get_referents(each), each.base]
-    return gc.get_referents(each)
+        return [*referents_of(each), each.base]
+    return referents_of(each)
 
 
 def hidden_referents(each: Any) -> list[Any]:
@@ -74,7 +77,7 @@ def hidden_referents(each: Any) -> list[Any]:
     if _is_arrays(kind):
         base = [each.base] if each.base is not None else []
         if each.dtype.hasobject and not base:
-            found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MOST_ELEMENTS])
+            found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MAX_ELEMENTS])
             return found if each.dtype.names is None else list(_fields_of(found))
         return base
     if is_plain_tensors(kind):
@@ -100,7 +103,7 @@ def inside(leaf: Any) -> list[Any]:
     """What hangs on something that is not tracked."""
     kind = type(leaf)
     if kind is tuple or kind is dict:
-        return gc.get_referents(leaf)
+        return referents_of(leaf)
     if kind is types.CodeType:
         return [leaf.co_consts, leaf.co_names, leaf.co_linetable, leaf.co_exceptiontable]
     return hidden_referents(leaf)
@@ -203,10 +206,10 @@ def tensors_with_graphs(objects: Sequence[Any]) -> Iterator[Any]:
 
 
 def graph_nodes(tensor: Any) -> int:
-    """How many steps autograd would go back from `tensor`, counted to `MOST_NODES`."""
+    """How many steps autograd would go back from `tensor`, counted to `MAX_NODES`."""
     seen: set[Any] = set()
     waiting = [tensor.grad_fn]
-    while waiting and len(seen) < MOST_NODES:
+    while waiting and len(seen) < MAX_NODES:
         node = waiting.pop()
         if node is not None and node not in seen:
             seen.add(node)
@@ -216,8 +219,9 @@ def graph_nodes(tensor: Any) -> int:
 
 def of_kinds(objects: Sequence[Any], accepts: Callable[[type], bool]) -> Iterator[Any]:
     """The objects of types that are accepted; each type is asked for once."""
-    kinds = {kind for kind in set(map(type, objects)) if accepts(kind)}
-    return (each for each in objects if type(each) in kinds)
+    kinds = list(map(type, objects))  # once: each object's type is far from the last one's
+    accepted = {kind for kind in set(kinds) if accepts(kind)}
+    return compress(objects, map(accepted.__contains__, kinds))
 
 
 def _has_finished(each: Any) -> bool:

@@ -14,8 +14,8 @@ def ids_of(objects: Sequence[Any]) -> NDArray[np.uint64]:
     """The id of each object: in CPython its address, which is what an array of objects holds."""
     import numpy as np
 
-    held = np.fromiter(objects, dtype=np.object_, count=len(objects))
-    return np.frombuffer(held.tobytes(), np.uint64)
+    array = np.fromiter(objects, dtype=np.object_, count=len(objects))
+    return np.frombuffer(array.tobytes(), np.uint64)
 
 
 def among(objects: Sequence[Any], names: Iterable[int]) -> list[Any]:

@@ -43,7 +43,13 @@ from leakhunt.instruments.object_facts import (
     traits,
 )
 from leakhunt.instruments.object_ids import among, ids_of
-from leakhunt.instruments.reference_chains import Holders, owner_file, path_of, type_name
+from leakhunt.instruments.reference_chains import (
+    Holders,
+    owner_file,
+    path_of,
+    referents_of,
+    type_name,
+)
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.text.language import mark
 from leakhunt.text.message import Text, message
@@ -53,12 +59,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # So many of the fastest growing containers, and types, are looked at.
-MOST_CONTAINERS = 12
-MOST_TYPES = 6
+MAX_CONTAINERS = 12
+MAX_TYPES = 6
 # What hangs on an item is followed to so many objects; before it is known what it hangs on itself,
 # to more.
-MOST_REACHED = 400
-_MOST_RECORDED = 4 * MOST_REACHED
+MAX_REACHED = 400
+_MAX_RECORDED = 4 * MAX_REACHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +114,14 @@ class Objects:
         self.caveats: list[Text] = []
         self.unowned: tuple[Unowned, ...] = ()
 
-    def mark(self, calls: int) -> None:
+    def mark(self, calls: int, is_collected: bool = False) -> None:
         """The length of every container, the number of objects of every type."""
-        gc.collect()
+        if not is_collected:
+            gc.collect()
         objects = gc.get_objects()
         # A snapshot's tracebacks, and our lengths, are what the watching itself keeps.
         own_kinds = (tracemalloc.Traceback, _Lengths)
-        objects = [each for each in objects if type(each) not in own_kinds]
+        objects = list(of_kinds(objects, lambda kind: kind not in own_kinds))
         self._holders.mark(calls, objects)
         self._calls.append(calls)
         self._types.append(count_types(objects, self._instrument))
@@ -182,9 +189,9 @@ class Objects:
             with suppress(Exception):
                 items = self._newest[id(container)] = list(newest(container))
                 for item in cached_items(owning_cache(container, items), items):
-                    self._record(self._reached(item, [container], _MOST_RECORDED))
+                    self._record(self._reached(item, [container], _MAX_RECORDED))
         for example in examples:
-            self._record([example, *gc.get_referents(example)])
+            self._record([example, *referents_of(example)])
 
     def _record(self, objects: Iterable[Any]) -> None:
         for each in objects:
@@ -207,7 +214,7 @@ class Objects:
         tensor = self._tensor_with_graph(objects)
         del objects
         holders = Holders(self._state, [*containers, *examples.values(), tensor])
-        told: list[tuple[Callable[[], Finding], int]] = [
+        findings: list[tuple[Callable[[], Finding], int]] = [
             *((partial(self._container, each, lengths[id(each)], holders, sites), id(each))
               for each in containers),
             *((partial(self._type, name, each, holders, sites), 0)
@@ -215,9 +222,9 @@ class Objects:
             *([(partial(self._graph, tensor, holders), 0)] if tensor is not None else []),
         ]  # fmt: skip
         found = []
-        for tell, name in told:
+        for make, name in findings:
             try:
-                found.append((tell(), name))
+                found.append((make(), name))
             except Exception as error:  # objects may do anything when they are looked at
                 self.caveats.append(
                     message(
@@ -241,7 +248,7 @@ class Objects:
         grown = {name: course for name, course in zip(names.tolist(), courses, strict=True)
                  if _rises(course)}  # fmt: skip
         fastest = sorted(grown, key=lambda name: grown[name][0] - grown[name][-1])
-        return {name: grown[name] for name in fastest[:MOST_CONTAINERS]}
+        return {name: grown[name] for name in fastest[:MAX_CONTAINERS]}
 
     def _container(
         self, container: Any, course: tuple[int, ...], holders: Holders, sites: Sites
@@ -288,7 +295,7 @@ class Objects:
             name
             for name, _ in growth.most_common()
             if _rises([marked[name] for marked in self._types])
-        ][:MOST_TYPES]
+        ][:MAX_TYPES]
         kinds = {
             kind: name for kind in set(map(type, objects)) if (name := long_name(kind)) in names
         }
@@ -300,7 +307,7 @@ class Objects:
 
     def _type(self, name: str, example: Any, holders: Holders, sites: Sites) -> Finding:
         links = holders.chain(example)
-        traces = self._traces([[example, *gc.get_referents(example)]])
+        traces = self._traces([[example, *referents_of(example)]])
         return Finding(
             instrument=self._instrument,
             sort=FindingKind.TYPE,
@@ -338,7 +345,7 @@ class Objects:
         yield from dict.fromkeys(each for each in found if each is not None)
 
     def _reached(
-        self, item: tuple[Any, ...], above: Sequence[Any], most: int = MOST_REACHED
+        self, item: tuple[Any, ...], above: Sequence[Any], most: int = MAX_REACHED
     ) -> Iterator[Any]:
         """What an item keeps alive: all of it, and all below but what is everybody's."""
         seen = {id(each) for each in above} | {id(self._state), id(self._module)}
@@ -355,8 +362,12 @@ class Objects:
 
     def _description(self, links: Sequence[Any], items: Sequence[Any]) -> tuple[str, ...]:
         """The chain in words: ``State.kept``, ``list``, ``bytearray``."""
-        held = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
-        return (path_of(links, self._state), type_name(links[-1]), *held) if links else held
+        item_types = (" | ".join(dict.fromkeys(map(type_name, items))),) if items else ()
+        return (
+            (path_of(links, self._state), type_name(links[-1]), *item_types)
+            if links
+            else item_types
+        )
 
 
 def _no_sites(traceback: tracemalloc.Traceback) -> Sequence[str]:

@@ -16,7 +16,7 @@ from leakhunt.text.message import Text
 
 FRAMES = 25
 # Sites are told down to so many, the largest growth first; the rest is a leak of a leak.
-MOST_SITES = 300
+MAX_SITES = 300
 _PACKAGE = Path(__file__).parents[1]
 # What these allocate is the watching itself.
 _OWN = (
@@ -125,4 +125,4 @@ class PythonHeap:
             for traceback, (count, size) in last.items()
             if size > first.get(traceback, (0, 0))[1]
         }
-        return sorted(growth, key=lambda traceback: -growth[traceback])[:MOST_SITES]
+        return sorted(growth, key=lambda traceback: -growth[traceback])[:MAX_SITES]

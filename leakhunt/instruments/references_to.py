@@ -16,6 +16,7 @@ from leakhunt.instruments.hidden_fields import HiddenFields, held_by_tensors, to
 from leakhunt.instruments.native_structs import referring_structs
 from leakhunt.instruments.object_facts import Hides, is_plain_tensors
 from leakhunt.instruments.object_ids import ids_of
+from leakhunt.instruments.reference_chains import referents_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ReferencesTo:
         self._tensors: list[Any] = []
         self._tracked = ids_of(everything)
         for each in everything:
-            told = gc.get_referents(each)
+            told = referents_of(each)
             if each is not objects:
                 self._count(each, told)
             self._count_untracked(told)

@@ -54,14 +54,14 @@ class RetainedMemory:
         tree = dominators(self._run.state, (self, vars(self)))
         heap = _Heap(tree, self._run)
 
-        def told(node: int) -> tuple[str, str, dict[str, Any]]:
+        def describe(node: int) -> tuple[str, str, dict[str, Any]]:
             links = heap.links(node)
             facts: dict[str, Any] = {"parts": [heap.part(each) for each in heap.parts(node)]}
             if (owner := owner_file(links)) is not None:
                 facts["held_by"] = str(self._run.places.origin(owner))
             return type_name(links[-1]), path_of(links, self._run.state), facts
 
-        yield from heap.findings(self._calls, told, heap.holders)
+        yield from heap.findings(self._calls, describe, heap.holders)
 
 
 class _Heap(HeapShares):

@@ -59,11 +59,26 @@ class Grower:
 
 @dataclass(frozen=True, slots=True)
 class AllocatedPlace:
-    """A place whose allocations of the traced stretch are alive at its end."""
+    """A place whose allocations of the traced stretch are alive at its end.
+
+    Of C code, `shared_object` is the file that it is in, `called_from` the Python code that called
+    it; both are empty of Python code, and where they are not known.
+    """
 
     place: str
     size_bytes: int
     blocks: int
+    shared_object: str = ""
+    called_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStretch:
+    """By what allocations were traced, why by that, and what it cost; empty, None: not at all."""
+
+    tool: str
+    why: Text
+    cost: Text | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +155,4 @@ class AttachReport:
     cost: VisitCost | None
     caveats: tuple[Text, ...]
     difference: LookDifference | None = None
+    trace: TraceStretch | None = None

@@ -30,10 +30,10 @@ class Instrument(StrEnum):
 
 # What `--with` names: those that see growth. The other one looks at what is there.
 GROWTH_INSTRUMENTS = tuple(each for each in Instrument if each is not Instrument.RETAINED)
-# memray counts in so many stretches; in one more, tracemalloc says which line an object is from.
-MEMRAY_STRETCHES = 3
+# memray counts in so many windows; in one more, tracemalloc says which line an object is from.
+MEMRAY_WINDOWS = 3
 # A share above this is a fault of ours: memory that was counted twice, or held against too little.
-MOST_SHARE = 1.1
+MAX_SHARE = 1.1
 # The function of a native frame whose shared object has no symbol for it.
 STRIPPED = "<stripped>"
 
@@ -50,6 +50,7 @@ class FindingKind(StrEnum):
     LOST = "lost"
     HOLDER = "holder"
     CYCLE = "cycle"
+    PEAK = "peak"
 
 
 class CycleKind(StrEnum):
@@ -134,7 +135,8 @@ class Finding:
     bytes alive at each. `stack` says where they came from, innermost frame first; `chain` who
     holds them, from a module, frame, thread or the scenario's state down. `key` names a site, and
     `keeps` the sites whose blocks a container keeps alive. `facts` are what else was seen; a
-    site is ``apart`` if each stretch was counted by itself, without what was there before.
+    site is ``apart`` if each window was counted by itself, without what was there before. Of a
+    peak, what was there of it when most was: `facts` have the ``whole``, in bytes.
     """
 
     instrument: Instrument
@@ -242,7 +244,7 @@ class Suspect:
     `where` is the deepest frame of the user's own code, `holder` the deepest of the library that
     holds it. `bytes_per_call` is None where what grows is no memory; `share` is its part of the
     growth that the measured run saw (None where that is not known). `exact`: the blocks per call
-    came to the same whole number in every stretch. `ceiling_bytes`: where a bounded cache is full.
+    came to the same whole number in every window. `ceiling_bytes`: where a bounded cache is full.
     A `cycle` is kept until it is collected: then `share` is its part of all cyclic garbage.
     `distribution` has the extension that allocates it or loses a reference to it.
     """
@@ -267,7 +269,7 @@ class Suspect:
     distribution: Installed | None = None
 
     def __post_init__(self) -> None:
-        assert self.share is None or self.share <= MOST_SHARE, self.share
+        assert self.share is None or self.share <= MAX_SHARE, self.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +317,7 @@ class Attribution:
         return tuple(each for each in self.suspects if each.cycle is not None)
 
     def __post_init__(self) -> None:
-        most = MOST_SHARE * (self.growth or 0.0)
+        most = MAX_SHARE * (self.growth or 0.0)
         assert self.growth is None or (self.explained or 0.0) <= most, self.explained
 
 

@@ -11,7 +11,7 @@ from leakhunt.text.language import mark
 from leakhunt.text.message import Text
 
 # A version whose verdict stays inconclusive is measured so often, then left out.
-MOST_RUNS_OF_A_VERSION = 3
+MAX_RUNS_OF_A_VERSION = 3
 
 
 class Direction(StrEnum):

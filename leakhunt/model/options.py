@@ -27,7 +27,7 @@ SEED = 0
 JOBS = 1
 REPEATS = 1
 # The least value of what is a number; a size may be text instead.
-LEAST: Mapping[str, int] = MappingProxyType(
+MINIMUMS: Mapping[str, int] = MappingProxyType(
     {
         **dict.fromkeys(("warmup", "seed", "memory_limit", "limit"), 0),
         **dict.fromkeys(("calls", "calls_per_sample", "threads", "concurrency"), 1),

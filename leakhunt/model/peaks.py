@@ -1,4 +1,4 @@
-"""What a process takes at its height: peaks of calls, their line over input size, a memory limit.
+"""What a process takes at its peak: peaks of calls, their line over input size, a memory limit.
 
 Frozen, standard library only. Sizes are bytes.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leakhunt.model.attribution import Frame
 from leakhunt.model.plan import Work
 from leakhunt.text.message import Text
 
 
 @dataclass(frozen=True, slots=True)
 class PeakPoint:
-    """A call: the size of its `input`, and what it took at its height over live memory."""
+    """A call: the size of its `input`, and what it took at its peak over live memory."""
 
     input: float
     size_bytes: int
@@ -52,13 +53,36 @@ class PredictedPeak:
 
 
 @dataclass(frozen=True, slots=True)
+class PeakHolder:
+    """A place that holds `size_bytes`, in so many `blocks`, when the calls hold most.
+
+    `whole_bytes` are all that they hold then, beside what was there before. `place` is the
+    innermost line of Python, or a native function where there is none; `caller` the innermost line
+    of the user's code that called it, if `place` is not that.
+    """
+
+    size_bytes: int
+    whole_bytes: int
+    blocks: int
+    place: Frame
+    caller: Frame | None
+    sentence: Text
+
+    @property
+    def share(self) -> float:
+        """The part of the peak."""
+        return self.size_bytes / self.whole_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Peak:
-    """What the calls of a run take at their height.
+    """What the calls of a run take at their peak.
 
     `highest_bytes` is the highest RSS of a sample, reached by `call`; `call_bytes` the most that
     one call took: over live memory where calls were measured after the run (`points`), else over
     RSS before the sample. `unit` is what inputs are measured in (empty: nobody says). `line`: peak
-    over input size, where it depends on it. `predicted` are peaks of larger inputs.
+    over input size, where it depends on it. `predicted` are peaks of larger inputs. `holders`, of
+    a run that was also made under memray, are the places that hold most of it.
     """
 
     highest_bytes: int
@@ -69,6 +93,7 @@ class Peak:
     line: PeakLine | None
     predicted: tuple[PredictedPeak, ...]
     sentence: Text
+    holders: tuple[PeakHolder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +102,7 @@ class RecommendedLimit:
 
     `base_bytes`: RSS before the first call. `ceiling_bytes`: live memory that came since, or what
     bounded caches come to when full. `retained_bytes`: freed memory that the allocator retains.
-    `peak_bytes`: what one of `concurrency` calls (or requests) takes at its height.
+    `peak_bytes`: what one of `concurrency` calls (or requests) takes at its peak.
     `limit_bytes` is None where no limit lasts: the process leaks.
     """
 

@@ -22,7 +22,7 @@ REPEATS = 1
 # Each is longer than the one before; what two leave open is hardly worth a third.
 RETRIES = 2
 # Of calls that take 50 ms, these are a quarter of an hour: what a job in CI may still wait for.
-MOST_CALLS = 20_000
+MAX_CALLS = 20_000
 # A variant whose right verdict is one of these does not leak.
 _CLEAN = (
     Kind.CLEAN, Kind.BOUNDED_CACHE, Kind.ALLOCATOR_RETENTION, Kind.CUDA_RETENTION, Kind.GARBAGE,
@@ -65,7 +65,7 @@ class ScenarioPolicy:
     warmup: int | None = None
     repeats: int = REPEATS
     retries: int = RETRIES
-    most_calls: int = MOST_CALLS
+    most_calls: int = MAX_CALLS
     options: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     threads: int | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -133,6 +134,14 @@ class Run:
     started_at: str = ""
     damaged_lines: int = 0
     file: str = ""
+
+    @property
+    def started_seconds(self) -> float | None:
+        """When it started, in seconds since 1970; None: that was not recorded."""
+        try:
+            return datetime.fromisoformat(self.started_at).timestamp()
+        except ValueError:
+            return None
 
     @property
     def samples_done(self) -> int:

@@ -70,6 +70,18 @@ class _Found(ctypes.Structure):
     )
 
 
+class _Mallinfo2(ctypes.Structure):
+    """``struct mallinfo2`` of glibc's malloc.h."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Allocator:
     """What serves malloc in this process.
@@ -214,8 +226,7 @@ def _system() -> Allocator:
 
 
 def _heap_in_use() -> int:
-    info = psutil.heap_info()
-    return info.heap_used + info.mmap_used
+    return sum(_in_use_by_psutil())
 
 
 class HeapOfGlibc:
@@ -226,21 +237,46 @@ class HeapOfGlibc:
     it only grows, and is followed from one reading to the next (255 resizings of such blocks).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, in_use: Callable[[], tuple[int, int]]) -> None:
+        self._in_use = in_use
         self._excess = 0
 
     def __call__(self) -> int:
         """Bytes in use, in the heaps and in mappings of their own."""
-        info = psutil.heap_info()
-        self._excess += (info.mmap_used - self._excess) % mmap.PAGESIZE
-        return int(info.heap_used + info.mmap_used - self._excess)
+        heaps, mappings = self._in_use()
+        self._excess += (mappings - self._excess) % mmap.PAGESIZE
+        return heaps + mappings - self._excess
+
+
+def glibc_in_use(library: ctypes.CDLL) -> Callable[[], tuple[int, int]] | None:
+    """What reads the bytes in use in glibc's heaps and in mappings of their own.
+
+    psutil opens the C library anew for each reading, and whatever follows the opening of
+    libraries (memray: 0.5 s with torch) looks at all of them: it serves before glibc 2.33 only.
+    """
+    read = getattr(library, "mallinfo2", None)
+    if read is None:
+        return _in_use_by_psutil if hasattr(psutil, "heap_info") else None
+    read.restype = _Mallinfo2
+
+    def in_use() -> tuple[int, int]:
+        info = read()
+        return info.uordblks, info.hblkhd
+
+    return in_use
+
+
+def _in_use_by_psutil() -> tuple[int, int]:
+    info = psutil.heap_info()
+    return info.heap_used, info.mmap_used
 
 
 def _glibc(library: ctypes.CDLL, source: str) -> Allocator:
     library.gnu_get_libc_version.restype = ctypes.c_char_p
     version = os.fsdecode(library.gnu_get_libc_version())
     trim = getattr(library, "malloc_trim", None)
-    live = HeapOfGlibc() if hasattr(psutil, "heap_info") else None
+    in_use = glibc_in_use(library)
+    live = None if in_use is None else HeapOfGlibc(in_use)
     why = message(
         "probe.no-mallinfo2", "the C library does not report malloc in use (no mallinfo2)"
     )

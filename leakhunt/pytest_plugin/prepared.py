@@ -42,11 +42,11 @@ def main() -> int:
     """Collect, serve, and end with whoever asked."""
     orders = socket.socket(fileno=int(sys.argv[1]))
     with orders.makefile("rb") as stream:
-        asked: Mapping[str, Any] = json.loads(stream.readline())
-    end_with(asked["supervisor"])
+        request: Mapping[str, Any] = json.loads(stream.readline())
+    end_with(request["supervisor"])
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    lists = {name: tuple(asked["test"][name]) for name in ("earlier", "path", "arguments")}
-    config = config_of(TestItem(**asked["test"] | lists))
+    lists = {name: tuple(request["test"][name]) for name in ("earlier", "path", "arguments")}
+    config = config_of(TestItem(**request["test"] | lists))
     config.pluginmanager.register(_Prepared(orders), MEASURES)
     return int(config.hook.pytest_cmdline_main(config=config))
 
@@ -83,11 +83,11 @@ class _Prepared:
 def _work(items: Mapping[str, pytest.Item], descriptors: Sequence[int]) -> NoReturn:
     """Be the worker of an order."""
     os.setsid()
-    asked, log, described = descriptors
+    request, log, described = descriptors
     for stream in (1, 2):
         os.dup2(log, stream)
     os.close(log)
-    channel = Channel(os.fdopen(asked, "rb"))
+    channel = Channel(os.fdopen(request, "rb"))
     supervisor = os.getppid()
     end_with(supervisor)
 

@@ -45,9 +45,9 @@ class PreparedPytest:
         del limit  # a fork is in the group of all others
         try:
             orders = self._socket or self._begin(order)
-            asked, to_worker = os.pipe()
-            with opened_log(log) as stream, open(asked, "rb"):
-                given = [asked, stream.fileno(), order.describes_to]
+            requests, to_worker = os.pipe()
+            with opened_log(log) as stream, open(requests, "rb"):
+                given = [requests, stream.fileno(), order.describes_to]
                 socket.send_fds(orders, [ORDER], given)
         except (OSError, EOFError) as error:
             raise self._failed() from error
@@ -98,8 +98,8 @@ class PreparedPytest:
         self._scratch = tempfile.TemporaryDirectory(prefix="leakhunt-", ignore_cleanup_errors=True)
         options = {**order.test.options, "basetemp": str(Path(self._scratch.name) / "tmp")}
         test = replace(order.test, options=options)
-        asked = {"supervisor": os.getpid(), "test": asdict(test)}
-        ours.sendall(json.dumps(asked).encode() + b"\n")
+        request = {"supervisor": os.getpid(), "test": asdict(test)}
+        ours.sendall(json.dumps(request).encode() + b"\n")
         self._number()
         return ours
 

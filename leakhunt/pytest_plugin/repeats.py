@@ -117,7 +117,7 @@ class _Loop:
         Raises:
             ScenarioFailed: always.
         """
-        how, text, line = _told(report)
+        how, text, line = _outcome_texts(report)
         note = {"kind": NOTE, "how": how, "when": report.when or "", "repeats": self._repeats}
         write_note(self._appender, note | {"text": text[-LONGEST_TEXT:], "line": line})
         raise ScenarioFailed(line)
@@ -137,7 +137,7 @@ def _is_open(finalizer: Callable[[], object]) -> bool:
     return getattr(owner, "cached_result", finalizer) is not None
 
 
-def _told(report: pytest.TestReport) -> tuple[str, str, str]:
+def _outcome_texts(report: pytest.TestReport) -> tuple[str, str, str]:
     """How a test ended, what it says, and that in one line."""
     if hasattr(report, "wasxfail"):
         reason = str(report.wasxfail).removeprefix("reason: ")

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from leakhunt.analysis.attribution.windows import next_stretch
+from leakhunt.analysis.attribution.windows import next_window
 from leakhunt.analysis.verdict.schedule import next_phase
 from leakhunt.errors import BY_EXIT_CODE, CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
@@ -327,7 +327,7 @@ def _rss_of(pid: int) -> int:
 def _answer(worker: WorkerProcess, order: Order) -> None:
     """Tell a worker that has paused how to go on, from what its run file says."""
     run = run_file.load(order.run_file)
-    send(worker, write_phase(next_phase(run) if order.instrument is None else next_stretch(run)))
+    send(worker, write_phase(next_phase(run) if order.instrument is None else next_window(run)))
 
 
 def _hung(worker: WorkerProcess, tail: Tail, seconds: float) -> Outcome:
@@ -365,8 +365,8 @@ def _ended(worker: WorkerProcess, tail: Tail, limit: MemoryLimit) -> Outcome:
         ending = Ending.KILLED if name in _FROM_OUTSIDE else Ending.CRASHED
         return Outcome(ending, reason, name, kernel, code)
     if code or ("stopped" not in tail.notes and not tail.settled):
-        left = message("run.exit-code", "exited with code {code}", code=code)
-        how = tail.notes.get("error", left)
+        exit_text = message("run.exit-code", "exited with code {code}", code=code)
+        how = tail.notes.get("error", exit_text)
         return Outcome(Ending.CRASHED, _placed(how, tail), exit_code=code)
     if "stopped" in tail.notes:
         return Outcome(

@@ -43,7 +43,7 @@ def given_files(
         raise BadFile(
             message(
                 "inputs.no-file",
-                "{place}: no {suffixes} file in this folder",
+                "{place}: no {suffixes} file in this folder. Name another folder",
                 place=option,
                 suffixes=", ".join(suffixes),
             )

@@ -8,7 +8,7 @@ from typing import Protocol
 from leakhunt.text.message import Message, message
 
 
-class Needing(Protocol):
+class HasRequirements(Protocol):
     """A scenario or a service: the modules it needs, and the extra that installs them."""
 
     @property
@@ -20,7 +20,7 @@ class Needing(Protocol):
         """Of leakhunt."""
 
 
-def missing_modules(described: Needing) -> list[str]:
+def missing_modules(described: HasRequirements) -> list[str]:
     """The modules it needs that are not installed; nothing is imported."""
     return [name for name in described.requires if not _is_there(name)]
 
@@ -32,7 +32,7 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def install_hint(described: Needing) -> Message:
+def install_hint(described: HasRequirements) -> Message:
     """What to type to get them."""
     if described.extra:
         return message(

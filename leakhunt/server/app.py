@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from leakhunt.errors import LeakhuntError, UsageError
 from leakhunt.reporting.index.page import content_security_policy, render_index, render_message
-from leakhunt.server.catalog import NotHere, Shelf
+from leakhunt.server.catalog import ReportNotFound, Shelf
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import message
 from leakhunt.text.system import system_text
@@ -168,11 +168,11 @@ class _Handler(BaseHTTPRequestHandler):
         start, *parts = map(unquote_to_bytes, path.removeprefix("/").split("/"))
         try:
             if start != b"reports" or not parts:
-                raise NotHere(message("serve.page-not-found", "page not found"))
+                raise ReportNotFound(message("serve.page-not-found", "page not found"))
             *place, last = parts
             name = os.fsdecode(last)
             document = self.shelf.read(place, name)
-        except NotHere as error:
+        except ReportNotFound as error:
             self._message(HTTPStatus.NOT_FOUND, str(error))
         except LeakhuntError as error:
             text = str(error).replace(f"{self.shelf.root}{os.sep}", "")

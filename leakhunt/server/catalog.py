@@ -20,7 +20,7 @@ from leakhunt.model.report import Report
 from leakhunt.model.run import Run
 from leakhunt.reporting.index.page import (
     Contents,
-    Listed,
+    ListedFolder,
     contents_of_headers,
     contents_of_report,
 )
@@ -62,15 +62,15 @@ _OTHER_FILES = tuple(
 )  # fmt: skip
 _NAMES = (*_FILES, *_OTHER_FILES)
 # A summary of six variants has 100 KiB; what is far larger is not read for a line in a list.
-MOST_SUMMARY_BYTES = 32 << 20
+MAX_SUMMARY_BYTES = 32 << 20
 # Reports that were made from run files are kept while these do not change.
-MOST_CACHED_REPORTS = 4
+MAX_CACHED_REPORTS = 4
 
 # Size and time of the last change, of each of some files: the same as long as nobody wrote.
 _Stamp = tuple[tuple[str, int, int], ...]
 
 
-class NotHere(Exception):
+class ReportNotFound(Exception):
     """There is no such report, or it is nobody's business."""
 
 
@@ -107,10 +107,10 @@ class Shelf:
                 )
             ) from error
         self._lock = threading.Lock()
-        self._listed: dict[Path, tuple[_Stamp, Listed]] = {}
+        self._listed: dict[Path, tuple[_Stamp, ListedFolder]] = {}
         self._reports: OrderedDict[Path, tuple[_Stamp, Report]] = OrderedDict()
 
-    def listing(self) -> list[Listed]:
+    def listing(self) -> list[ListedFolder]:
         """Every folder with a report or run files, in no order; read again where it changed."""
         with self._lock:
             previous, self._listed = self._listed, {}
@@ -129,23 +129,23 @@ class Shelf:
             BadFile: the run files are none.
         """
         if name not in _NAMES or any(_is_refused(part) for part in place):
-            raise NotHere(message("serve.report-not-found", "report not found"))
+            raise ReportNotFound(message("serve.report-not-found", "report not found"))
         path = self.root.joinpath(*map(os.fsdecode, place))
         try:
             if path.resolve(strict=True) != path:  # a link on the way: it may lead anywhere
-                raise NotHere(message("serve.report-not-found", "report not found"))
+                raise ReportNotFound(message("serve.report-not-found", "report not found"))
             folder = _folder(path)
             if folder is None:
-                raise NotHere(message("serve.report-not-found", "report not found"))
+                raise ReportNotFound(message("serve.report-not-found", "report not found"))
             if name in folder.made:
                 return (path / name).read_bytes()
         except (OSError, ValueError) as error:
-            raise NotHere(message("serve.report-not-found", "report not found")) from error
+            raise ReportNotFound(message("serve.report-not-found", "report not found")) from error
         if not folder.run_files or name not in _FILES:
-            raise NotHere(message("serve.report-not-found", "report not found"))
+            raise ReportNotFound(message("serve.report-not-found", "report not found"))
         renderer = _FILES[name]
         if any(find_spec(module) is None for module in renderer.requires):
-            raise NotHere(
+            raise ReportNotFound(
                 message(
                     "serve.needs-extra",
                     "needs the extra {extra}: pip install 'leakhunt-ml[{extra}]'",
@@ -155,7 +155,7 @@ class Shelf:
         with self._lock:  # matplotlib is for one thread at a time
             report = self._report(folder)
             if not renderer.is_of(report):
-                raise NotHere(message("serve.report-not-found", "report not found"))
+                raise ReportNotFound(message("serve.report-not-found", "report not found"))
             return rendered(report, renderer.render, renderer.language)
 
     def _report(self, folder: _Folder) -> Report:
@@ -165,7 +165,7 @@ class Shelf:
             known = (stamp, report_of(_runs(folder), folder.path.name))
         self._reports[folder.path] = known
         self._reports.move_to_end(folder.path)
-        while len(self._reports) > MOST_CACHED_REPORTS:
+        while len(self._reports) > MAX_CACHED_REPORTS:
             self._reports.popitem(last=False)
         return known[1]
 
@@ -179,7 +179,7 @@ class Shelf:
             if folder is not None:
                 yield folder
 
-    def _list(self, folder: _Folder) -> Listed:
+    def _list(self, folder: _Folder) -> ListedFolder:
         problems: list[str] = []
         contents = _summary(folder, problems) if SUMMARY in folder.made else None
         if contents is None:
@@ -198,7 +198,7 @@ class Shelf:
         elif PAGE not in files:
             # A page leads, where figures of the same name as a report's stand beside it.
             files = tuple(sorted(files, key=lambda name: not name.endswith(".html")))
-        return Listed(
+        return ListedFolder(
             place=tuple(map(os.fsencode, folder.path.relative_to(self.root).parts)),
             contents=contents if contents.when else _dated(contents, folder),
             files=files,
@@ -238,12 +238,12 @@ def _summary(folder: _Folder, problems: list[str]) -> Contents | None:
     """What the summary says; None, and a problem: it cannot be read."""
     file = folder.path / SUMMARY
     try:
-        if file.stat().st_size > MOST_SUMMARY_BYTES:
+        if file.stat().st_size > MAX_SUMMARY_BYTES:
             raise BadFile(
                 message(
                     "serve.summary-too-large",
                     "larger than {most_summary_bytes} MiB; not read",
-                    most_summary_bytes=MOST_SUMMARY_BYTES >> 20,
+                    most_summary_bytes=MAX_SUMMARY_BYTES >> 20,
                 )
             )
         return contents_of_report(file.read_bytes())

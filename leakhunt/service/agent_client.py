@@ -68,7 +68,7 @@ class Caller(Protocol):
         """Why it could not be brought into any process; None: it could, or nobody tried."""
 
 
-class Within:
+class ListeningAgents:
     """The processes of a service that listen; which those are may change.
 
     Those that do not are called by `caller`, if there is one.
@@ -123,14 +123,14 @@ class Within:
 
     def ask_each(self, word: str) -> dict[int, dict[str, int]]:
         """What each process that listens says, by its number."""
-        told: dict[int, dict[str, int]] = {}
+        answers: dict[int, dict[str, int]] = {}
         for pid, line in self._open().items():
             facts = line.ask(word)
             if facts is None:
                 self._lines.pop(pid).socket.close()
             elif "error" not in facts:
-                told[pid] = {name: int(value) for name, value in facts.items()}
-        return told
+                answers[pid] = {name: int(value) for name, value in facts.items()}
+        return answers
 
     def allocators(self) -> list[dict[str, Any]]:
         """What each of them says of its allocator; one of an older leakhunt says nothing."""
@@ -140,8 +140,8 @@ class Within:
     def live_sizes(self) -> dict[int, int]:
         """About how much is live in each process that listens."""
         return {
-            pid: told.get(LIVE_HEAP, 0) + _BLOCK_BYTES * told.get(PYTHON_BLOCKS, 0)
-            for pid, told in self.ask_each("numbers").items()
+            pid: values.get(LIVE_HEAP, 0) + _BLOCK_BYTES * values.get(PYTHON_BLOCKS, 0)
+            for pid, values in self.ask_each("numbers").items()
         }
 
     def grew_most(self, before: Mapping[int, int]) -> int | None:
@@ -188,8 +188,8 @@ class Within:
 def summed(each: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
     """The sums over all processes."""
     sums: Counter[str] = Counter()
-    for told in each.values():
-        sums.update(told)
+    for values in each.values():
+        sums.update(values)
     return dict(sums)
 
 

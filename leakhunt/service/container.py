@@ -69,9 +69,11 @@ class Container:
             found = sorted(_files(self._shared), key=lambda file: -file[1])[:count]
         except OSError:
             return []
-        held = {pid: _held_by(pid) for pid in pids}
+        files_of = {pid: _held_by(pid) for pid in pids}
         return [
-            SharedFile(name, size, owner, tuple(p for p, files in held.items() if name in files))
+            SharedFile(
+                name, size, owner, tuple(p for p, files in files_of.items() if name in files)
+            )
             for name, size, owner in found
         ]
 
@@ -85,7 +87,7 @@ class SharedFile:
     owner: str
     pids: tuple[int, ...]
 
-    def told(self, title_of: Callable[[int], Text | None]) -> Message:
+    def sentence(self, title_of: Callable[[int], Text | None]) -> Message:
         """Whose it is, in words."""
         values = {"name": self.name, "owner": self.owner}
         titles = tuple(dict.fromkeys(title for pid in self.pids if (title := title_of(pid))))
@@ -169,16 +171,16 @@ def _user(facts: os.stat_result) -> str:
 def _held_by(pid: int) -> set[str]:
     """The files of /dev/shm that a process has mapped or open."""
     prefix = "/dev/shm/"  # noqa: S108 - what the kernel writes
-    held: set[str] = set()
+    files: set[str] = set()
     with contextlib.suppress(OSError):
         for line in Path("/proc", str(pid), "maps").read_text(errors="replace").splitlines():
             _, found, name = line.partition(prefix)
             if found and not name.endswith(" (deleted)"):
-                held.add(name)
+                files.add(name)
     with contextlib.suppress(OSError):
         for link in Path("/proc", str(pid), "fd").iterdir():
             with contextlib.suppress(OSError):
                 target = str(link.readlink())
                 if target.startswith(prefix):
-                    held.add(target.removeprefix(prefix))
-    return held
+                    files.add(target.removeprefix(prefix))
+    return files

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from operator import sub
 from typing import Any
 
-from leakhunt.analysis.attribution.windows import EXACT_WINDOWS, prime_from, stretches
+from leakhunt.analysis.attribution.windows import EXACT_WINDOWS, prime_from, windows
 from leakhunt.errors import ScenarioFailed
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
 from leakhunt.model.plan import Plan, PlannedLoad
@@ -21,7 +21,7 @@ from leakhunt.model.processes import ProcessRole
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Run
 from leakhunt.model.series import CUDA_ALLOCATED
 from leakhunt.runner.supervisor import BY_THE_USER
-from leakhunt.service.agent_client import Within
+from leakhunt.service.agent_client import ListeningAgents
 from leakhunt.service.loop import Subject, ended_by, environment_of, paused
 from leakhunt.service.readings import Readings
 from leakhunt.storage import run_writer
@@ -83,7 +83,7 @@ def hunt(subject: Subject, place: int | None = None) -> Outcome:
     plan = subject.plan
     assert plan.instrument is not None and plan.calls is not None and plan.warmup is not None
     readings = Readings(subject.service.tree, subject.load.counters, caller=subject.caller)
-    within = readings.within
+    agents = readings.agents
     try:
         if not readings.listening:
             raise ScenarioFailed(
@@ -93,7 +93,7 @@ def hunt(subject: Subject, place: int | None = None) -> Outcome:
                 )
             )
         run_writer.create(subject.run_file, _header(subject, readings))
-        work = _InstrumentedService(subject, readings, within, place)
+        work = _InstrumentedService(subject, readings, agents, place)
         started = time.monotonic()
         try:
             outcome = work.carry_out(plan.instrument, plan.warmup, plan.calls)
@@ -123,11 +123,11 @@ class _InstrumentedService:
     """Waits for requests, and asks the service to count at the marks."""
 
     def __init__(
-        self, subject: Subject, readings: Readings, within: Within, place: int | None
+        self, subject: Subject, readings: Readings, agents: ListeningAgents, place: int | None
     ) -> None:
         self._subject = subject
         self._readings = readings
-        self._within = within
+        self._agents = agents
         self._place = place
 
     def carry_out(self, instrument: Instrument, before: int, calls: int) -> Outcome:
@@ -136,14 +136,14 @@ class _InstrumentedService:
         try:
             self._subject.load.wait_until_it_runs()
             unwatched = before * _UNWATCHED_BEFORE // (_UNWATCHED_BEFORE + _WATCHED_BEFORE)
-            sizes = self._within.live_sizes()
+            sizes = self._agents.live_sizes()
             self._wait_for(unwatched)
             self._choose(sizes)
             capture = self._subject.run_file.with_suffix("").resolve()
             with paused(self._subject, closes_connections=True):
                 self._ask(f"watch {instrument} {capture}")
             phase = Phase(0, 1, Purpose.WARM_UP, 1, collects=False)
-            ends = stretches(before, calls, instrument)
+            ends = windows(before, calls, instrument)
             done = 0
             for end, length in zip(ends, (ends[0], *map(sub, ends[1:], ends)), strict=True):
                 appender.append(encode({"record": "phase", **asdict(phase)}))
@@ -187,11 +187,11 @@ class _InstrumentedService:
             ProcessLookupError: no process listens any more.
         """
         pids = self._subject.service.tree.pids()
-        listening = self._within.find(pids)
+        listening = self._agents.find(pids)
         roles = self._readings.roles
         roles.update(pids)
-        at_place = [pid for pid in self._within.pids if roles.number_of(pid) == self._place]
-        chosen = at_place[0] if at_place else self._within.grew_most(sizes)
+        at_place = [pid for pid in self._agents.pids if roles.number_of(pid) == self._place]
+        chosen = at_place[0] if at_place else self._agents.grew_most(sizes)
         if chosen is None:
             raise ProcessLookupError
         self._pid = chosen
@@ -208,7 +208,7 @@ class _InstrumentedService:
             )
 
     def _ask(self, words: str) -> Mapping[str, Any]:
-        return self._within.ask_one(self._pid, words, _PATIENCE_SECONDS)
+        return self._agents.ask_one(self._pid, words, _PATIENCE_SECONDS)
 
     def _wait_for(self, requests: int) -> None:
         timeout = self._subject.plan.timeout_seconds

@@ -49,7 +49,7 @@ _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class RequestedLoad:
     """What load is asked for: who sends requests (`users`), by which file, told what.
 
     `locust_options` are further words for Locust's command line, such as those of its distributed
@@ -70,7 +70,7 @@ class LoadEnded(ScenarioFailed):
 class LoadProcess:
     """Locust while it runs. Requests flow from the moment this is made."""
 
-    def __init__(self, demand: Demand, folder: Path, log: Path) -> None:
+    def __init__(self, demand: RequestedLoad, folder: Path, log: Path) -> None:
         counters, self._errors = folder / "counters", folder / "errors.json"
         self._kinds = folder / "kinds.json"
         self.counters = Counters.create(counters)

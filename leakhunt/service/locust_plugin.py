@@ -17,14 +17,14 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from leakhunt.service.load_generator import COUNTERS, ERRORS, KINDS, SUPERVISOR
 from leakhunt.service.locust_turns import take_turns
-from leakhunt.service.shared_counters import MOST_KINDS, Counters
+from leakhunt.service.shared_counters import MAX_KINDS, Counters
 
 _BEAT_SECONDS = 0.1
 _PAUSE_POLL_SECONDS = 0.001
 # Locust keeps a number for every second and a copy of its histogram for the last twenty; of the
 # first it needs ten seconds.
 _RETAINED_SECONDS = 60
-_MOST_ERRORS = 20
+_MAX_ERRORS = 20
 _LONGEST_ERROR = 200
 _NS_PER_MS = 1_000_000
 
@@ -83,14 +83,14 @@ class Counting:
     def _count_kind(self, kind: tuple[str, str, str], times: int) -> None:
         if times <= 0:
             return
-        if kind not in self._kinds and len(self._kinds) < MOST_KINDS - 1:
+        if kind not in self._kinds and len(self._kinds) < MAX_KINDS - 1:
             self._kinds[kind] = len(self._kinds)
             _replace(self._kinds_file, list(self._kinds))
-        self._counters.count_kind(self._kinds.get(kind, MOST_KINDS - 1), times)
+        self._counters.count_kind(self._kinds.get(kind, MAX_KINDS - 1), times)
 
     def _failed(self, text: str, times: int) -> None:
         known = text[:_LONGEST_ERROR]
-        if known not in self._errors and len(self._errors) >= _MOST_ERRORS:
+        if known not in self._errors and len(self._errors) >= _MAX_ERRORS:
             known = "others"
         self._errors[known] += times
         _replace(self._errors_file, self._errors.most_common())

@@ -48,7 +48,7 @@ _CLOSING_SECONDS = 0.2
 # ... for a sample, not longer than so many times what pauses took: the other users wait meanwhile,
 # and one that is read under load reads too high, which floors leave out.
 _PATIENCE = 2.0
-_LEAST_PATIENCE_SECONDS = 0.1
+_MIN_PATIENCE_SECONDS = 0.1
 _SERVICE_NOTE = "service"
 
 
@@ -352,7 +352,7 @@ class _Soak:
     def _hold(self) -> Iterator[None]:
         """A pause for a sample, which waits no longer than pauses usually take."""
         usual = median(self._waits) if self._waits else _PAUSE_SECONDS
-        longest = min(max(_PATIENCE * usual, _LEAST_PATIENCE_SECONDS), _PAUSE_SECONDS)
+        longest = min(max(_PATIENCE * usual, _MIN_PATIENCE_SECONDS), _PAUSE_SECONDS)
         with paused(self._subject, longest) as waited:
             self._paused_samples += 1
             self._not_quiet += waited is None
@@ -451,9 +451,9 @@ class _Soak:
         tree, roles = self._subject.service.tree, self._readings.roles
         files = tree.container.largest(tree.pids())
         if files:
-            told = joined([each.told(roles.title_of) for each in files], ", ", "")
+            text = joined([each.sentence(roles.title_of) for each in files], ", ", "")
             rows = [[each.name, each.size_bytes, len(each.pids)] for each in files]
-            self._append({"record": "note", "kind": "shared-files", "text": told, "growth": rows})
+            self._append({"record": "note", "kind": "shared-files", "text": text, "growth": rows})
 
     def _note(self, kind: str, text: Text) -> None:
         self._append({"record": "note", "kind": kind, "text": text})

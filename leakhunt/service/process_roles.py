@@ -17,7 +17,7 @@ from leakhunt.text.message import Text
 
 # A service that starts a program for every request has ever more processes; only so many are told
 # one by one.
-MOST_PLACES = 64
+MAX_PLACES = 64
 _LONGEST_COMMAND = 200
 # Numbers of pipes and ports differ between workers that do the same.
 _NUMBER = re.compile(r"\d+")
@@ -103,12 +103,12 @@ class Roles:
             return
         parent = self.number_of(origin.parent)
         key = (parent, _NUMBER.sub("#", origin.command))
-        held = {place.number for place in self._holders.values()}
+        used = {place.number for place in self._holders.values()}
         place = next(
-            (each for each in self._places if each.key == key and each.number not in held), None
+            (each for each in self._places if each.key == key and each.number not in used), None
         )
         if place is None:
-            if len(self._places) >= MOST_PLACES:
+            if len(self._places) >= MAX_PLACES:
                 self._unknown.add(pid)
                 return
             place = self._new_place(parent, origin.command, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,12 +26,12 @@ from leakhunt.model.series import (
     Series,
 )
 from leakhunt.probes.allocator import mapped_allocator
-from leakhunt.service.agent_client import NO_INSIDE, Caller, Within, summed, unavailable
+from leakhunt.service.agent_client import NO_INSIDE, Caller, ListeningAgents, summed, unavailable
 from leakhunt.service.agent_start import is_asked_for, not_started
 from leakhunt.service.process_roles import Roles
 from leakhunt.service.process_tree import Tree
 from leakhunt.service.shared_counters import Counters, percentile_ns
-from leakhunt.text.message import message
+from leakhunt.text.message import Message, message
 
 _PERCENTILES = {P50: 0.5, P95: 0.95, P99: 0.99}
 # What is read of the load; the time of the requests comes last.
@@ -44,7 +44,7 @@ _OUTSIDE = {RSS: RSS, ANONYMOUS: "rss_anonymous", PSS: PSS}
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ServiceSample:
     """A sample: the requests done by then, a value for each series, and a row for each process."""
 
     requests: int
@@ -71,33 +71,21 @@ class Readings:
         """
         self._tree = tree
         self._counters = counters
-        self._within = Within(caller)
+        self._agents = ListeningAgents(caller)
         pids = tree.pids()
         self._pids = set(pids)
         self.roles = Roles()
         self.roles.update(pids)
-        self.listening = self._within.find(sorted(self._pids))
-        in_process = self._within.series()
+        self.listening = self._agents.find(sorted(self._pids))
+        in_process = self._agents.series()
         readable = (*tree.series, *in_process, *(SERIES[name].series for name in _OF_LOAD))
         self.series = tuple(readable if wanted is None else wanted)
-        for series in self.series:
-            if series.name not in {each.name for each in readable}:
-                raise UsageError(
-                    message(
-                        "soak.series-gone",
-                        "{name} can no longer be read. Start a new soak",
-                        name=series.name,
-                    )
-                )
+        _check_readable(self.series, {each.name for each in readable})
         names = {series.name for series in self.series}
         self._inside = {series.name: 0 for series in in_process if series.name in names}
-        allocators = self._within.allocators() if self.listening else []
+        allocators = self._agents.allocators() if self.listening else []
         # Why nothing is read from inside.
-        self.no_agent = NO_INSIDE
-        if not self.listening and is_asked_for(tree.variables()):
-            self.no_agent = not_started(pids)
-        elif not self.listening and (why := self._within.why_not()) is not None:
-            self.no_agent = why
+        self.no_agent = NO_INSIDE if self.listening else self._why_no_agent(pids)
         self.unavailable = {
             **unavailable(self.series, allocators, self.no_agent),
             **tree.container.unavailable,
@@ -110,10 +98,16 @@ class Readings:
         self.seconds = 0.0
         # What each process told from inside for the last sample, and in the last full reading.
         self._each: Mapping[int, Mapping[str, int]] = {}
-        self._told: Mapping[int, Mapping[str, int]] = {}
+        self._process_readings: Mapping[int, Mapping[str, int]] = {}
         self._spent = self._failed = 0
         self._histogram = [0] * len(counters.histogram())
         self.start_clock()
+
+    def _why_no_agent(self, pids: list[int]) -> Message:
+        if is_asked_for(self._tree.variables()):
+            return not_started(pids)
+        why = self._agents.why_not()
+        return why if why is not None else NO_INSIDE
 
     @property
     def processes(self) -> int:
@@ -121,9 +115,9 @@ class Readings:
         return len(self._pids)
 
     @property
-    def within(self) -> Within:
+    def agents(self) -> ListeningAgents:
         """The processes that listen."""
-        return self._within
+        return self._agents
 
     @property
     def has_inside(self) -> bool:
@@ -132,7 +126,7 @@ class Readings:
 
     def close(self) -> None:
         """Hang up."""
-        self._within.close()
+        self._agents.close()
 
     def start_clock(self) -> None:
         """The time of the next sample runs from now on."""
@@ -149,7 +143,7 @@ class Readings:
         """So long a pause is no time of the next sample."""
         self._started += nanoseconds
 
-    def sample(self, pause: AbstractContextManager[object] | None = None) -> Taken:
+    def sample(self, pause: AbstractContextManager[object] | None = None) -> ServiceSample:
         """Requests done, the value of each of `series`, each process; a new interval starts.
 
         Within `pause`, where there is one, it is read from inside; from outside before that, under
@@ -179,7 +173,7 @@ class Readings:
         values = {**outside, **inside, **load}
         by_process = {pid: {**read, **self._each.get(pid, {})} for pid, read in each.items()}
         columns = [values[series.name] for series in self.series]
-        return Taken(done, columns, self.roles.rows(by_process))
+        return ServiceSample(done, columns, self.roles.rows(by_process))
 
     def _load(self) -> dict[str, int]:
         histogram = [
@@ -206,8 +200,8 @@ class Readings:
         """The numbers of all processes that listen; None where none does."""
         if not self._inside:
             return self._inside
-        self._within.find(pids)
-        self._each = self._within.ask_each("numbers")
+        self._agents.find(pids)
+        self._each = self._agents.ask_each("numbers")
         numbers = summed(self._each)
         if not numbers:
             return None
@@ -244,8 +238,8 @@ class Readings:
         Raises:
             ProcessLookupError: the service is gone.
         """
-        self._told = self._within.ask_each(step) if self._inside else {}
-        inside = summed(self._told)
+        self._process_readings = self._agents.ask_each(step) if self._inside else {}
+        inside = summed(self._process_readings)
         outside = self._tree.read()
         external = {name: outside[series] for series, name in _OUTSIDE.items() if series in outside}
         return Reading(step, {**inside, **external})
@@ -257,9 +251,9 @@ class Readings:
                 "record": "process-reading",
                 "number": self.roles.number_of(pid),
                 "step": step,
-                "values": {name: told[name] for name in PROCESS_READING if name in told},
+                "values": {name: values[name] for name in PROCESS_READING if name in values},
             }
-            for pid, told in self._told.items()
+            for pid, values in self._process_readings.items()
             if self.roles.has_several and self.roles.number_of(pid) is not None
         ]
 
@@ -285,3 +279,16 @@ def _allocator_facts(answers: Sequence[Mapping[str, Any]], pids: Sequence[int]) 
     if not facts[ALLOCATOR]:
         facts[ALLOCATOR] = " / ".join(dict.fromkeys(filter(None, map(mapped_allocator, pids))))
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _check_readable(series: Sequence[Series], readable: Collection[str]) -> None:
+    """Raise where a series of an earlier soak cannot be read any more."""
+    for each in series:
+        if each.name not in readable:
+            raise UsageError(
+                message(
+                    "soak.series-gone",
+                    "{name} can no longer be read. Start a new soak",
+                    name=each.name,
+                )
+            )

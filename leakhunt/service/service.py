@@ -37,7 +37,7 @@ _STOP_SECONDS = 10.0
 _CLOCK_SECONDS = 2.0
 _LOG_TAIL_BYTES = 4096
 _LONGEST_FACT = 200
-_MOST_FACTS_BYTES = 64 << 10
+_MAX_FACTS_BYTES = 64 << 10
 PORT = "{port}"
 _PYTHON = "{python}"
 
@@ -246,7 +246,7 @@ def facts_of(url: str, path: str) -> dict[str, str]:
     address = urljoin(url, path)
     try:
         with _opener().open(address, timeout=_ANSWER_SECONDS) as answer:
-            document = json.loads(answer.read(_MOST_FACTS_BYTES))
+            document = json.loads(answer.read(_MAX_FACTS_BYTES))
     except (OSError, ValueError, HTTPException) as error:
         raise ScenarioFailed(
             message(

@@ -32,9 +32,9 @@ _BUCKETS = 400
 # How the load is to pause: it keeps its connections, or closes them.
 _PAUSES, _PAUSES_WITHOUT_CONNECTIONS = 1, 2
 # Requests by kind; the last is for all kinds beyond.
-MOST_KINDS = 64
+MAX_KINDS = 64
 _KINDS = _HISTOGRAM + _BUCKETS
-_NUMBERS = _KINDS + MOST_KINDS
+_NUMBERS = _KINDS + MAX_KINDS
 
 
 class Counters:
@@ -58,11 +58,11 @@ class Counters:
 
     def count_kind(self, kind: int, times: int = 1) -> None:
         """Add so many requests of a kind; they are counted among all after that."""
-        self._numbers[_KINDS + min(kind, MOST_KINDS - 1)] += times
+        self._numbers[_KINDS + min(kind, MAX_KINDS - 1)] += times
 
     def kinds(self, count: int) -> list[int]:
         """How many requests there were of the first `count` kinds."""
-        return self._numbers[_KINDS : _KINDS + min(count, MOST_KINDS)].tolist()
+        return self._numbers[_KINDS : _KINDS + min(count, MAX_KINDS)].tolist()
 
     @property
     def tasks(self) -> int:

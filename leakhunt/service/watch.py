@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from leakhunt.amounts import Amount, Seconds
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.lives import RESTARTED
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, LOOKS
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS, MIN_SAMPLES
 from leakhunt.errors import CannotWrite, UsageError
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Plan
@@ -35,7 +35,7 @@ from leakhunt.storage.run_writer import Appender, DiskFull, encode
 from leakhunt.text.message import Text, message, sentences
 
 # So many samples are taken at one distance, of the first twice as many; then it doubles.
-SAMPLES_A_PHASE = LOOKS[-1]
+SAMPLES_A_PHASE = INTERIM_CHECKS[-1]
 # The verdict is looked at after so many samples each.
 SAMPLES_A_CHECK = 25
 # Memory is short where less of the limit than this is left.
@@ -79,7 +79,7 @@ class BootClock:
 
 
 @dataclass(frozen=True, slots=True)
-class WatchNews:
+class WatchEvent:
     """Something that people want to be told of at once.
 
     `verdict` is that of now, `is_alarm`: memory grows, or is short; `largest` is the process that
@@ -102,7 +102,7 @@ class WatchHooks:
 
     limits: Callable[[WatchReading], Mapping[str, int]]
     shown: Callable[[Tail], None] = lambda tail: None
-    told: Callable[[WatchNews], Text | None] = lambda news: None
+    on_alarm: Callable[[WatchEvent], Text | None] = lambda event: None
     noted: Callable[[Text], None] = lambda text: None
 
 
@@ -238,9 +238,9 @@ class Watch:
                 self._origin = self._clock.seconds() - self._last_call - apart
             if same_boot:
                 self._birth = ProcessBirth(int(note["pid"]), int(note["ticks"]))
-        told = [note for note in run.notes if note.get("kind") == VERDICT_NOTE]
-        self._state = str(told[-1]["state"]) if told else ""
-        self._alarmed = bool(told) and bool(told[-1]["alarmed"])
+        verdicts = [note for note in run.notes if note.get("kind") == VERDICT_NOTE]
+        self._state = str(verdicts[-1]["state"]) if verdicts else ""
+        self._alarmed = bool(verdicts) and bool(verdicts[-1]["alarmed"])
         alarms = [note for note in run.notes if note.get("kind") == ALARM_NOTE]
         self._is_short = bool(alarms) and bool(alarms[-1]["short"])
         run_writer.reopen(file)
@@ -328,7 +328,7 @@ class Watch:
         self._write({"record": "sample", "call": second - 1, "values": row, **more})
         self._last_call, self._done, self._left = second, self._done + 1, self._left - 1
         self._since_check += 1
-        if self._since_check >= SAMPLES_A_CHECK and self._done >= FEWEST_SAMPLES:
+        if self._since_check >= SAMPLES_A_CHECK and self._done >= MIN_SAMPLES:
             self._check(reading)
 
     def _next_phase(self) -> None:
@@ -348,10 +348,10 @@ class Watch:
         run = self._so_far(self._hooks.limits(reading))
         verdict = judge(run, power=False)
         state = f"{verdict.status}/{verdict.kind}"
-        told: list[Text] = [verdict.sentence]
+        parts: list[Text] = [verdict.sentence]
         if verdict.forecast is not None and verdict.forecast.limit_bytes is not None:
-            told.append(verdict.forecast.sentence)
-        text = sentences(told)
+            parts.append(verdict.forecast.sentence)
+        text = sentences(parts)
         if verdict.status is Status.NO_LEAK:
             self._alarmed = False
         is_alarm = grows(verdict) and not self._alarmed
@@ -360,7 +360,7 @@ class Watch:
         note = {"kind": VERDICT_NOTE, "state": state, "alarmed": self._alarmed, "text": text}
         self._write({"record": "note", **note})
         if changed:
-            self._tell(WatchNews(text, is_alarm, verdict, run, reading), short=self._is_short)
+            self._report(WatchEvent(text, is_alarm, verdict, run, reading), short=self._is_short)
 
     def _so_far(self, limits: Mapping[str, int]) -> Run:
         """What there is, as if it ended now by itself."""
@@ -384,7 +384,7 @@ class Watch:
             )
             self._flush()
             run = self._so_far({name: limit})
-            self._tell(WatchNews(text, True, judge(run, power=False), run, reading), short=True)
+            self._report(WatchEvent(text, True, judge(run, power=False), run, reading), short=True)
         elif self._is_short and used < (1 - 2 * SHORT_SHARE) * limit:
             self._write({"record": "note", "kind": ALARM_NOTE, "short": False, "text": _ENOUGH})
             short = False
@@ -396,12 +396,12 @@ class Watch:
         given = self._place.plan.limit_bytes
         return {"": given} if given is not None else self._hooks.limits(reading)
 
-    def _tell(self, news: WatchNews, short: bool) -> None:
-        self._hooks.noted(news.text)
-        if not news.is_alarm:
+    def _report(self, event: WatchEvent, short: bool) -> None:
+        self._hooks.noted(event.text)
+        if not event.is_alarm:
             return
-        self._write({"record": "note", "kind": ALARM_NOTE, "short": short, "text": news.text})
-        done = self._hooks.told(news)
+        self._write({"record": "note", "kind": ALARM_NOTE, "short": short, "text": event.text})
+        done = self._hooks.on_alarm(event)
         if done is not None:
             self._write({"record": "note", "kind": "alarm-raised", "text": done})
 

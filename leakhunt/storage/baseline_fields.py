@@ -11,7 +11,7 @@ from leakhunt.text.message import Text, message
 from leakhunt.toml_file import Table
 
 # A larger number is none that anybody measured.
-_MOST = 2**63
+_MAX_NUMBER = 2**63
 
 
 class Fields:
@@ -116,12 +116,14 @@ def list_of_texts(document: Table, key: str, value: object, count: int | None) -
 
 
 def _is_whole(value: object) -> bool:
-    return type(value) is int and abs(value) < _MOST
+    return type(value) is int and abs(value) < _MAX_NUMBER
 
 
 def is_number(value: object) -> bool:
     """Whether it is a number that somebody may have measured."""
-    return _is_whole(value) or (type(value) is float and isfinite(value) and abs(value) < _MOST)
+    return _is_whole(value) or (
+        type(value) is float and isfinite(value) and abs(value) < _MAX_NUMBER
+    )
 
 
 def _is_point(value: object) -> bool:

@@ -237,7 +237,7 @@ class _Parts:
                 step = _OLD_STEPS.get(record["step"], str(record["step"]))
                 self.readings.append(Reading(step, values, len(self.rows)))
             case "finding":
-                self.findings.append(_finding(record))
+                self.findings.append(finding_of(record))
             case "phase":
                 self.phases.append(_phase(record))
             case "note":
@@ -356,7 +356,8 @@ def _phase(record: Mapping[str, Any]) -> Phase:
     )
 
 
-def _finding(record: Mapping[str, Any]) -> Finding:
+def finding_of(record: Mapping[str, Any]) -> Finding:
+    """A finding, from its record."""
     return Finding(
         instrument=Instrument(record["instrument"]),
         sort=FindingKind(record["sort"]),

@@ -1,4 +1,4 @@
-"""What single calls take at their height, over live memory: a few calls after a run has settled.
+"""What single calls take at their peak, over live memory: a few calls after a run has settled.
 
 In the samples of a run, a call that fits into freed memory which malloc retains raises RSS by
 nothing. Here malloc gives that memory back before each call, so that all a call takes is seen.
@@ -17,15 +17,15 @@ from leakhunt.probes.peaks import PeakRssProbe
 from leakhunt.probes.process import RssProbe
 from leakhunt.worker.readings import trim_malloc
 
-_MOST_CALLS = 24
-_FEWEST_CALLS = 8
+_MAX_CALLS = 24
+_MIN_CALLS = 8
 # After the fewest calls it ends when so much time has passed, and before them after the longer one.
 _SECONDS = 4.0
-_MOST_SECONDS = 20.0
+_MAX_SECONDS = 20.0
 
 
 def peak_note(call: Callable[[Callable[[], None]], int]) -> dict[str, Any]:
-    """The note on these calls: each with its input, and RSS before, at its height and after.
+    """The note on these calls: each with its input, and RSS before, at its peak and after.
 
     `call` makes an input, calls what it is given, makes one call, and returns the size of the
     input. So the input counts, and not what it takes to make it.
@@ -38,7 +38,7 @@ def peak_note(call: Callable[[Callable[[], None]], int]) -> dict[str, Any]:
     ended = ""
     started = time.perf_counter()
     gc.collect()
-    while len(rows) < _MOST_CALLS:
+    while len(rows) < _MAX_CALLS:
         trim_malloc()
         rss.read(before, 0)
         try:
@@ -51,7 +51,7 @@ def peak_note(call: Callable[[Callable[[], None]], int]) -> dict[str, Any]:
         rss.read(read, 0)
         rows.append([size, before[0], height, read[0]])
         passed = time.perf_counter() - started
-        if passed > (_SECONDS if len(rows) >= _FEWEST_CALLS else _MOST_SECONDS):
+        if passed > (_SECONDS if len(rows) >= _MIN_CALLS else _MAX_SECONDS):
             break
     peak.close()
     return {"kind": "peaks", "calls": rows, "ended": ended}

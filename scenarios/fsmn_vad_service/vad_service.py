@@ -24,7 +24,7 @@ DEVICES = ("cpu", "cuda")
 WEIGHTS_VARIABLE = "LEAKHUNT_WEIGHTS"
 DEVICE_VARIABLE = "LEAKHUNT_DEVICE"
 # Field report B: at most four requests at a time.
-MOST_AT_ONCE = 4
+MAX_AT_ONCE = 4
 # A service that has taken so much beyond what it held when it was ready refuses to take more. One
 # clip of half an hour takes 370 MB for a moment, four clips of 40 s together some 400 MB.
 WATERMARK = "+1 GiB"
@@ -40,7 +40,7 @@ class Settings:
 
     weights: str = "auto"
     device: str = "cpu"
-    at_once: int = MOST_AT_ONCE
+    at_once: int = MAX_AT_ONCE
     watermark: str = WATERMARK
 
 
@@ -115,7 +115,7 @@ def arguments(description: str, words: list[str] | None = None) -> argparse.Name
     )
     parser.add_argument("--device", default=default.device, help="cpu or cuda")
     parser.add_argument(
-        "--at-once", type=int, default=MOST_AT_ONCE, help="hardened: refuse more requests than this"
+        "--at-once", type=int, default=MAX_AT_ONCE, help="hardened: refuse more requests than this"
     )
     parser.add_argument(
         "--watermark", default=WATERMARK, help="hardened: refuse requests above this RSS"

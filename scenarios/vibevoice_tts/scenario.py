@@ -33,7 +33,7 @@ OPTIONS = {
 WORDS = ("Amber", "Birch", "Cedar", "Delta", "Ember", "Falcon", "Garnet", "Harbour", "Island",
          "Juniper", "Kestrel", "Lagoon", "Maple", "Nectar", "Opal", "Pepper", "Quartz", "River",
          "Silver", "Thistle", "Umber", "Violet", "Willow", "Yarrow", "Zephyr")  # fmt: skip
-MOST_WORDS = 2
+MAX_WORDS = 2
 # One request in four asks for one of the last few texts again: what a cache of eight can answer.
 REPEATED_SHARE = 0.25
 LOOKING_BACK = 6
@@ -103,7 +103,7 @@ def text_of(seed: int, call: int) -> str:
     while True:
         chance = random.Random(f"{seed} {call}")
         if call < LOOKING_BACK or chance.random() >= REPEATED_SHARE:
-            return " ".join(chance.choices(WORDS, k=chance.randint(1, MOST_WORDS)))
+            return " ".join(chance.choices(WORDS, k=chance.randint(1, MAX_WORDS)))
         call -= chance.randint(1, LOOKING_BACK)
 
 

@@ -35,7 +35,7 @@ ANSWERED = [0.0]
 # Seconds of all requests without the guard, and with it.
 TOTAL = [0.0, 0.0]
 # Cost worth naming.
-MOST_SHARE = 0.01
+MAX_SHARE = 0.01
 SCOPE = {
     "type": "http",
     "method": "POST",
@@ -248,10 +248,10 @@ def main() -> None:
         print(f"round {count + 1}: " + ", ".join(f"{k} {v[-1]:.4f}" for k, v in ratios.items()))
     print(f"a ticket, taken and given back: {bare_cost(guard, 20_000) * 1e6:.1f} us")
     for name, found in ratios.items():
-        told = "within" if median(found) - 1 < MOST_SHARE else "OVER"
+        told = "within" if median(found) - 1 < MAX_SHARE else "OVER"
         print(
             f"{name}: median ratio {median(found):.4f} ({min(found):.4f} to {max(found):.4f}),"
-            f" {told} {MOST_SHARE:.0%}"
+            f" {told} {MAX_SHARE:.0%}"
         )
 
 

@@ -25,8 +25,8 @@ from leakhunt.service.load_generator import (
     UPLOAD,
     UPLOAD_FIELD,
     UPLOAD_PATH,
-    Demand,
     LoadProcess,
+    RequestedLoad,
 )
 from leakhunt.service.loop import Subject, soak
 from leakhunt.service.service import attach, free_port, wait_until_ready
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--locustfile", type=Path, default=UPLOAD)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, _service(given.pid, given.url) as (pid, url):
-        demand = Demand(given.locustfile, url, USERS, _upload_of(Path(scratch)))
+        demand = RequestedLoad(given.locustfile, url, USERS, _upload_of(Path(scratch)))
         ratios = []
         for count in range(given.rounds):
             folder = Path(scratch, str(count))
@@ -84,7 +84,7 @@ def _upload_of(folder: Path) -> dict[str, str]:
     return {AUDIO: str(recordings), UPLOAD_PATH: "/x", UPLOAD_FIELD: "file"}
 
 
-def _alone(demand: Demand, folder: Path, seconds: float) -> float:
+def _alone(demand: RequestedLoad, folder: Path, seconds: float) -> float:
     """Requests a second under the load alone."""
     with LoadProcess(demand, folder, folder / "load.log") as load:
         load.wait_until_it_runs()
@@ -94,7 +94,7 @@ def _alone(demand: Demand, folder: Path, seconds: float) -> float:
         return (load.counters.done - done) / (time.monotonic() - started)
 
 
-def _soaked(demand: Demand, folder: Path, pid: int, seconds: float) -> float:
+def _soaked(demand: RequestedLoad, folder: Path, pid: int, seconds: float) -> float:
     """Requests a second of the time that leakhunt watched, without its pauses for looks."""
     run_file = folder / f"soak{store.SUFFIX}"
     plan = Plan(

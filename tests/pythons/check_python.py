@@ -1,9 +1,10 @@
 """Checks leakhunt on the interpreter that runs this, and writes what was measured.
 
-``PYTHON check_python.py --out FILE [--only unit,null,zoo,soak] [--strict]``: the unit tests, the
-null run, the leak zoo with its hunts, and a soak of a service that leaks and of one that does not.
-Each step is a process of its own; what it finds is written as soon as it is known. A step that
-needs what is not installed says so in its place.
+``PYTHON check_python.py --out FILE [--only unit,null,zoo,soak,verbs] [--strict]``: the unit tests,
+the null run, the leak zoo with its hunts, a soak of a service that leaks and of one that does not,
+and the other verbs (`verbs.py`; one alone: ``--only attach``). Each step is a process of its own;
+what it finds is written as soon as it is known. A step that needs what is not installed says so in
+its place.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import verbs
+
 from leakhunt import __version__
 from leakhunt.analysis.evaluation import score
 from leakhunt.probes.allocator import python_allocator, serving
@@ -38,6 +41,7 @@ MORE_FAMILIES = {
     "torch-cpu": "torch",
 }
 REQUESTS = 3000
+VERBS = "verbs"
 LEAKHUNT = (sys.executable, "-m", "leakhunt")
 
 
@@ -48,7 +52,7 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", default=",".join(STEPS))
+    parser.add_argument("--only", default=",".join((*STEPS, VERBS)), help="steps [default: all]")
     parser.add_argument("--jobs", default="1", help="workloads of the zoo side by side")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a step is not right")
     given = parser.parse_args()
@@ -67,10 +71,20 @@ def main() -> int:
     return 1 if wrong and given.strict else 0
 
 
+def named(steps: str) -> list[str]:
+    """The steps of a list; ``verbs`` are all of those."""
+    found: list[str] = []
+    for name in steps.split(","):
+        found += verbs.CHECKS if name == VERBS else [name]
+    return found
+
+
 def is_right(name: str, found: dict[str, Any]) -> bool:
     """Whether a step found what it must: nothing fails, every leak is found, nothing else."""
     if "not_run" in found:
         return False
+    if name in verbs.CHECKS:
+        return bool(found["is_right"])
     if name == "unit":
         return bool(found["failed"] == 0)
     if name == "null":

@@ -27,8 +27,8 @@ FOLDER = ROOT / "build" / "pythons"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 NAMES = tuple(f"python{version}{build}" for version in VERSIONS for build in ("", "t"))
 EXTRAS = "soak,frames,dev"
-# The services of the leak zoo.
-MORE = ("fastapi", "uvicorn", "python-multipart", "websockets")
+# The services of the leak zoo, and the notebook.
+MORE = ("fastapi", "uvicorn", "python-multipart", "websockets", "ipython")
 # pip asks the index alone: a folder of wheels is for the interpreter that it was made for.
 LEFT_OUT = ("PIP_FIND_LINKS", "PIP_CONSTRAINT", "PYTHONPATH", "VIRTUAL_ENV")
 
@@ -74,7 +74,7 @@ def main() -> int:
         "--python", action="append", help="name or path [default: all that are here]"
     )
     parser.add_argument("--root", action="append", type=Path, help="root made by debian_root.sh")
-    parser.add_argument("--only", default="unit,null,zoo,soak", help="steps [default: all]")
+    parser.add_argument("--only", default="unit,null,zoo,soak,verbs", help="steps [default: all]")
     parser.add_argument("--jobs", default="1", help="tests and workloads side by side [default: 1]")
     given = parser.parse_args()
     failed = []

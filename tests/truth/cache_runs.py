@@ -125,8 +125,16 @@ def in_a_process(workload: str, seed: int) -> CacheRun:
     if done.returncode:
         error = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
         return CacheRun(workload, seed, leaks, NO_VERDICT, NO_VERDICT, sentence=error)
-    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return CacheRun(**{**row, "also": tuple(row["also"])})
+    return _row(json.loads(done.stdout.splitlines()[-1]))
+
+
+def stored(table: Path) -> list[CacheRun]:
+    """The rows of a table that was written before."""
+    return [_row(each) for each in json.loads(table.read_bytes())["runs"]]
+
+
+def _row(fields: dict[str, Any]) -> CacheRun:
+    return CacheRun(**{**fields, "also": tuple(fields["also"])})
 
 
 def figures(runs: Sequence[CacheRun], ceilings: dict[str, int]) -> dict[str, Any]:
@@ -188,7 +196,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, help="write there; default: only where all are run")
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; default: 0")
+    parser.add_argument("--add", action="store_true", help="to the rows of the table that is there")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
@@ -199,11 +208,14 @@ def main() -> int:
         for name, _ in workloads()
         if not args.workloads or {name, name.partition(":")[0]} & set(args.workloads)
     ]
-    jobs = [(name, seed) for seed in range(args.repeats) for name in wanted]
-    runs = carried_out(jobs, args.jobs)
+    seeds = range(args.seed, args.seed + args.repeats)
+    jobs = [(name, seed) for seed in seeds for name in wanted]
+    out = args.out or (None if args.workloads else DATA)
+    before = stored(DATA) if args.add else []
+    runs = [each for each in before if (each.workload, each.seed) not in jobs]
+    runs += carried_out(jobs, args.jobs)
     came_to = figures(runs, true_ceilings())
     print(json.dumps(came_to, indent=1))
-    out = args.out or (None if args.workloads else DATA)
     if out is not None:
         facts = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",

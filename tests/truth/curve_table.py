@@ -20,7 +20,7 @@ from curves import Curve
 from rival_rules import RIVALS, Rule
 
 from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN
-from leakhunt.analysis.verdict.series import LOOKS, judge_series
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS, judge_series
 from leakhunt.model.verdict import Status
 
 # Growth per call that is called no leak, in sigma of one sample.
@@ -67,13 +67,13 @@ class Cell:
 
 def at_looks(values: Curve) -> tuple[bool, int]:
     """Our rule as a run uses it: look by look, until it knows; and how many samples it took."""
-    for look in LOOKS:
+    for look in INTERIM_CHECKS:
         trend = judge_series(values[:look], unit="ns", tolerance=TOLERANCE, power=False)
         if trend.status is Status.LEAK:
             return True, look
         if trend.status is Status.NO_LEAK and look >= EARLIEST_CLEAN:
             return False, look
-    return False, LOOKS[-1]
+    return False, INTERIM_CHECKS[-1]
 
 
 def ours(values: Curve) -> bool:
@@ -113,7 +113,7 @@ def cell_at_looks(families: str, count: int = CURVES_A_CELL) -> Cell:
         taken.append(samples)
         return leak
 
-    found = cell(OURS, rule, families, LOOKS[-1], count)
+    found = cell(OURS, rule, families, INTERIM_CHECKS[-1], count)
     return Cell(
         OURS, families, "looks", found.false_alarms, found.detected, round(float(np.mean(taken)), 1)
     )
@@ -161,7 +161,7 @@ def main() -> int:
         "tolerance_sigma": TOLERANCE,
         "curves": CURVES_A_CELL,
         "curves_of_others": CURVES_A_CELL_OF_OTHERS,
-        "looks": LOOKS,
+        "looks": INTERIM_CHECKS,
         "cells": [asdict(each) for each in cells],
     }
     text = json.dumps(document).replace('{"rule"', '\n{"rule"')

@@ -145,7 +145,7 @@ def staircase(rng: Generator, n: int) -> Curve:
     return _size(rng) * steps + white(rng, n)
 
 
-def tide(rng: Generator, n: int) -> Curve:
+def daily_cycle(rng: Generator, n: int) -> Curve:
     """Load that comes and goes."""
     period, phase = rng.uniform(20, 90), rng.uniform(0, 2 * np.pi)
     return rng.uniform(1, 8) * np.sin(2 * np.pi * _calls(n) / period + phase) + white(rng, n)
@@ -207,7 +207,7 @@ BOUNDED: dict[str, BoundedFamily] = {
     "churning pool": churning_pool,
     "telegraph": telegraph,
     "staircase": staircase,
-    "tide": tide,
+    "tide": daily_cycle,
     "spikes": spikes,
     "falling": falling,
     "two generations": two_generations,
@@ -236,7 +236,7 @@ LEAKING: dict[str, LeakingFamily] = {
     "random sizes": lambda rng, n, s: s * np.cumsum(rng.exponential(size=n)) + white(rng, n),
     "rare and large": lambda rng, n, s: s / 0.05 * np.cumsum(rng.random(n) < 0.05) + white(rng, n),
     "with spikes": lambda rng, n, s: s * _calls(n) + spikes(rng, n),
-    "with a tide": lambda rng, n, s: s * _calls(n) + tide(rng, n),
+    "with a tide": lambda rng, n, s: s * _calls(n) + daily_cycle(rng, n),
     "beside a cache": lambda rng, n, s: s * _calls(n) + logistic(rng, n),
     "beside a step": lambda rng, n, s: s * _calls(n) + 10 * (_calls(n) > 50) + white(rng, n),
     "in slow noise": lambda rng, n, s: s * _calls(n) + slow_noise(rng, n),

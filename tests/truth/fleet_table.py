@@ -50,7 +50,7 @@ class Made:
 
     leak: bool = False
     deploys: bool = False
-    tide: bool = False
+    daily_cycle: bool = False
     cache: bool = False
     garbage: bool = False
 
@@ -58,13 +58,13 @@ class Made:
 KINDS: Mapping[str, Made] = {
     "leak": Made(leak=True),
     "leak, deploys": Made(leak=True, deploys=True),
-    "leak, tide": Made(leak=True, tide=True),
-    "leak, tide, deploys": Made(leak=True, tide=True, deploys=True),
+    "leak, tide": Made(leak=True, daily_cycle=True),
+    "leak, tide, deploys": Made(leak=True, daily_cycle=True, deploys=True),
     "flat": Made(),
     "deploys": Made(deploys=True),
-    "tide": Made(tide=True),
-    "tide, deploys": Made(tide=True, deploys=True),
-    "cache": Made(cache=True, tide=True),
+    "tide": Made(daily_cycle=True),
+    "tide, deploys": Made(daily_cycle=True, deploys=True),
+    "cache": Made(cache=True, daily_cycle=True),
     "cache, deploys": Made(cache=True, deploys=True),
 }
 
@@ -82,7 +82,7 @@ def instance(kind: str, seed: int) -> Instance:
     bound = base * source.uniform(0.3, 1.0) if made.cache else 0.0
     slow = source.uniform(0.1, 1.2) * DAY
     over = _noise(len(seconds), source) * base * source.uniform(0.002, 0.02)
-    if made.tide:
+    if made.daily_cycle:
         wave = np.sin(2 * np.pi * seconds / DAY + source.uniform(0, 2 * np.pi))
         weekend = np.where((seconds // DAY) % 7 >= 5, 0.5, 1.0)
         over += base * source.uniform(0.05, 0.3) * weekend * np.maximum(wave, -0.5)

@@ -10,6 +10,19 @@ from leakhunt.reporting.evaluation.tables import markdown
 
 HEADINGS = ("Python", "C library", "unit tests", "null run", "zoo: leaks", "false positives",
             "hunts", "soak: leak", "soak: clean")  # fmt: skip
+# The checks of `tests/pythons/verbs.py`, and how they are headed.
+VERBS = {
+    "attach": "`attach`",
+    "gdb": "`attach` by gdb",
+    "watch": "`watch`",
+    "analyze": "`analyze`",
+    "matrix": "`matrix`",
+    "bisect": "`bisect`",
+    "guard": "`guard`",
+    "agent": "`soak`, agent by itself",
+    "suite": "`pytest --leakhunt-all`",
+    "notebook": "`%%leakhunt`",
+}
 
 
 def section(document: dict[str, Any]) -> Iterator[str]:
@@ -25,11 +38,25 @@ def section(document: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield markdown(HEADINGS, map(row, pythons))
     yield ""
+    yield (
+        "Further verbs, each once on something small and real (`tests/pythons/verbs.py`). `attach`:"
+        " a FastAPI service under load; how the agent came in, the seconds until it answered, the"
+        " longest stretch in which it let no other thread run, and the longest request."
+    )
+    yield ""
+    yield markdown(("Python", *VERBS.values()), map(verbs_row, pythons))
+    yield ""
     failures = [
         f"- {each['facts']['python']}, {step}: {failure}"
         for each in pythons
         for step in ("unit", "zoo")
         for failure in each.get(step, {}).get("failures", ())
+    ]
+    failures += [
+        f"- {each['facts']['python']}, {VERBS[name]}: {found['said']}"
+        for each in pythons
+        for name, found in each.get("verbs", {}).items()
+        if "said" in found
     ]
     notes = [
         f"- {each['facts']['python']}: {note}" for each in pythons for note in each.get("notes", ())
@@ -50,6 +77,24 @@ def row(each: dict[str, Any]) -> tuple[str, ...]:
         *_zoo(each.get("zoo")),
         *_soak(each.get("soak")),
     )
+
+
+def verbs_row(each: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of one interpreter in the table of verbs."""
+    found = each.get("verbs", {})
+    return each["facts"]["python"], *(_verb(found.get(name)) for name in VERBS)
+
+
+def _verb(found: dict[str, Any] | None) -> str:
+    if not _was_run(found):
+        return _why_not(found)
+    if not found["is_right"]:
+        return "not right"
+    if "way" not in found:
+        return "right"
+    pause, longest = found["longest_pause_seconds"], found["request_seconds"]["during"]["max"]
+    entered = f"right: {found['way']}, {found['seconds_to_enter']:.2g} s"
+    return f"{entered}, pause {1000 * pause:.0f} ms, request {1000 * longest:.0f} ms"
 
 
 def _unit(found: dict[str, Any] | None) -> str:

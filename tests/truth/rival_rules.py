@@ -23,7 +23,7 @@ Rule = Callable[[Values], bool]
 
 ALPHA = 0.01  # one-sided, for every rule that is a test
 Z_ALPHA = NormalDist().inv_cdf(1 - ALPHA)
-FEWEST = 4  # readings; below that no rule says "leak"
+MIN_READINGS = 4  # readings; below that no rule says "leak"
 
 # The standard deviation of normal noise, from the median absolute deviation.
 MAD_TO_SIGMA = 1.4826
@@ -50,7 +50,7 @@ SCALENE_GROWTH = 0.01
 
 
 def _says_nothing(values: Values) -> bool:
-    return values.size < FEWEST or bool(np.ptp(values) == 0)
+    return values.size < MIN_READINGS or bool(np.ptp(values) == 0)
 
 
 def robust_sigma(values: Values) -> float:

@@ -11,15 +11,15 @@ from forecast_table import DATA, coverage, real_forecasts
 
 CURVES = 40
 # 90 % less what forty curves may be off by chance; steps that have not come yet are not foreseen.
-LEAST = 80.0
-LEAST_OF_STEPS = 70.0
+MIN_SHARE = 80.0
+MIN_SHARE_OF_STEPS = 70.0
 
 
 @pytest.mark.parametrize("family", [*TUNED_ON, "power of 3/4"])
 def test_the_truth_lies_in_the_interval(family: str) -> None:
     growth = {**TUNED_ON, **HELD_OUT}[family]
     found = coverage(family, growth, 7, CURVES, held_out=family in HELD_OUT)
-    least = LEAST_OF_STEPS if family == "steps" else LEAST
+    least = MIN_SHARE_OF_STEPS if family == "steps" else MIN_SHARE
     assert min(*found.growth.values(), found.reached) >= least
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pythons_table import row, section
+from pythons_table import VERBS, row, section, verbs_row
+from verbs import CHECKS
 
 FACTS = {"python": "CPython 3.14.8", "malloc": "glibc 2.43 (C library)"}
 WHOLE: dict[str, Any] = {
@@ -15,6 +16,13 @@ WHOLE: dict[str, Any] = {
             "failures": ["leak-zoo-native:mmap-lost"]},
     "soak": {"keeps": {"status": "leak", "bytes_per_request": 100_000.0},
              "answers": {"status": "no_leak", "bytes_per_request": None}},
+    "verbs": {
+        "attach": {"is_right": True, "way": "ptrace", "seconds_to_enter": 0.321,
+                   "longest_pause_seconds": 0.0062, "request_seconds": {"during": {"max": 0.071}}},
+        "watch": {"is_right": True, "samples": 12},
+        "matrix": {"is_right": False, "said": "NotRight: cells: {}"},
+        "notebook": {"not_run": "IPython is not installed"},
+    },
     "notes": ["named when repeated"],
 }  # fmt: skip
 
@@ -37,9 +45,26 @@ def test_what_was_not_run_is_no_zero() -> None:
 
 def test_failures_and_notes_stand_below_the_table() -> None:
     lines = list(section({"pythons": [WHOLE]}))
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "- CPython 3.14.8, unit: unit.a::b",
         "- CPython 3.14.8, zoo: leak-zoo-native:mmap-lost",
+        "- CPython 3.14.8, `matrix`: NotRight: cells: {}",
         "- CPython 3.14.8: named when repeated",
         "",
     ]
+
+
+def test_a_verb_is_right_or_not_or_was_not_tried() -> None:
+    python, *cells = verbs_row(WHOLE)
+    assert python == "CPython 3.14.8"
+    assert dict(zip(VERBS, cells, strict=True)) == {
+        "attach": "right: ptrace, 0.32 s, pause 6 ms, request 71 ms",
+        "watch": "right",
+        "matrix": "not right",
+        "notebook": "could not be run",
+        **dict.fromkeys(("gdb", "analyze", "bisect", "guard", "agent", "suite"), "not measured"),
+    }
+
+
+def test_every_check_of_a_verb_has_a_column() -> None:
+    assert list(VERBS) == list(CHECKS)

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from leakhunt.amounts import Amount
 from leakhunt.analysis.attribution.remedy import interval
-from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.cost import median_seconds
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.allocators import (
     ALLOCATOR,
@@ -30,8 +30,8 @@ from leakhunt.text.message import Message, Text, joined, message
 # One that takes longer than by this share is not recommended, whatever it saves.
 _SLOWER_SHARE = 0.05
 # Less is no reason to preload anything: this many bytes, and this share of RSS.
-_LEAST_SAVED_BYTES = 1 << 20
-_LEAST_SAVED_SHARE = 0.02
+_MIN_SAVED_BYTES = 1 << 20
+_MIN_SAVED_SHARE = 0.02
 
 # The runs of one setting, by round.
 _Rounds = dict[int, Run]
@@ -74,7 +74,7 @@ def _trial(rounds: _Rounds, base: _Rounds | None) -> AllocatorTrial:
         runs=len(runs),
         rss_bytes=interval([_at_end(run, RSS) for run in runs]),
         live_bytes=_live_bytes(runs),
-        seconds=interval([_seconds(run) for run in runs]),
+        seconds=interval([median_seconds(run) for run in runs]),
         saved_rss_bytes=_saved(pairs),
         time_ratio=_time_ratio(pairs),
         compared=sum(each.compared for each in compared),
@@ -116,11 +116,6 @@ def _live_bytes(runs: Sequence[Run]) -> float | None:
     return fmean(_at_end(run, LIVE_HEAP) + _at_end(run, PYTHON_LIVE) for run in runs)
 
 
-def _seconds(run: Run) -> float:
-    spent = cost(run, None)
-    return max(spent.median_seconds, 1e-9) if spent is not None else 1e-9
-
-
 def _saved(pairs: Sequence[tuple[Run, Run]]) -> Interval | None:
     if len(pairs) < 2:
         return None
@@ -130,7 +125,7 @@ def _saved(pairs: Sequence[tuple[Run, Run]]) -> Interval | None:
 def _time_ratio(pairs: Sequence[tuple[Run, Run]]) -> Interval | None:
     if len(pairs) < 2:
         return None
-    logs = interval([log(_seconds(other) / _seconds(one)) for one, other in pairs])
+    logs = interval([log(median_seconds(other) / median_seconds(one)) for one, other in pairs])
     return Interval(exp(logs.estimate), exp(logs.low), exp(logs.high))
 
 
@@ -148,7 +143,7 @@ def _is_fit(trial: AllocatorTrial, first: AllocatorTrial) -> bool:
     saved, ratio = trial.saved_rss_bytes, trial.time_ratio
     if saved is None or ratio is None or trial.differing:
         return False
-    enough = max(_LEAST_SAVED_BYTES, _LEAST_SAVED_SHARE * first.rss_bytes.estimate)
+    enough = max(_MIN_SAVED_BYTES, _MIN_SAVED_SHARE * first.rss_bytes.estimate)
     return saved.low > 0 and saved.estimate >= enough and ratio.estimate <= 1 + _SLOWER_SHARE
 
 

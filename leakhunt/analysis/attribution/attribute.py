@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.clusters import Cluster, clusters, merged
+from leakhunt.analysis.attribution.coverage import (
+    EXPLAINED_SHARE,
+    coverage_sentence,
+    garbage_sentence,
+)
 from leakhunt.analysis.attribution.dominance import led_by_holder
-from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, told_cycles
+from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, reported_cycles
+from leakhunt.analysis.attribution.growth import growth_per_call, is_growing
 from leakhunt.analysis.attribution.known_causes import causes_for
 from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
-from leakhunt.analysis.attribution.unexplained import possibly
-from leakhunt.analysis.verdict.after_gc import collected_points, remains
+from leakhunt.analysis.attribution.unexplained import possible_explanation
 from leakhunt.analysis.verdict.effort import has_dear_calls
-from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.model.attribution import (
     Attribution,
@@ -28,26 +31,18 @@ from leakhunt.model.attribution import (
 )
 from leakhunt.model.kinds import Kind
 from leakhunt.model.libraries import FREE_THREADING
-from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
-from leakhunt.model.series import CUDA_ALLOCATED, LIVE_HEAP, PYTHON_BLOCKS, PYTHON_LIVE, RSS, Unit
-from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.text.message import Message, Text, message
+from leakhunt.model.verdict import Verdict
+from leakhunt.text.message import Text, message
 
-# What a descriptor or a thread that is left may hold by itself: buffers, a stack, its own heap.
-_RESOURCE_HOLDS_BYTES = 4 << 20
-# Another instrument is used when less than this part of the growth is explained.
-EXPLAINED_SHARE = 0.8
 # Suspects below this part of the growth are not worth a line; nor is what no page would show.
-_LEAST_SHARE = 0.01
-_LEAST_BYTES = 8.0
+_MIN_SHARE = 0.01
+_MIN_BYTES = 8.0
 # From this part on, a growth that known bounded caches explain is reported as bounded.
 _BOUNDED_SHARE = 0.8
 # Beside those, so much that is not the same at every call may be chance.
 _CHANCE_SHARE = 0.05
-MOST_SUSPECTS = 8
-# From here on the sentence says that the instrumented calls grew by more than the measured ones.
-_TOO_MUCH = 1.1
+MAX_SUSPECTS = 8
 # What is retained without growing is worth a word from here on.
 _RETAINED_BYTES = 8 << 20
 
@@ -95,13 +90,6 @@ def attribute(
     then replaces something. `has_filled`: `run` is the part in which a cache filled that was level
     later.
     """
-    instruments = tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
-    caveats = (
-        each for one in instrumented for note in one.notes for each in note.get("caveats", ())
-    )
-    blind_spots = (*(BLIND_TO[instrument] for instrument in instruments), *caveats)
-    lines = tuple(_lines(each for one in instrumented for each in one.findings))
-    growth = growth_per_call(run, verdict)
     # Of few calls it is not known what they grow by.
     mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     causes = causes_for(run.environment)
@@ -109,24 +97,26 @@ def attribute(
         [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
     )
     garbage = garbage_per_call(instrumented)
-    closed = list(told_cycles(found, garbage))
+    closed = list(reported_cycles(found, garbage))
     all_garbage = share_base(garbage, closed) if garbage is not None else None
     cycles = tuple(suspect_of(each, all_garbage, run.calls_done, causes) for each in closed)
+    of_garbage = Attribution(
+        suspects=cycles,
+        growth=None,
+        explained=None,
+        bounded=False,
+        ceiling_bytes=None,
+        ceiling_calls=None,
+        sentence=garbage_sentence(cycles, garbage, run.plan.work),
+        retained=_retained(run, verdict),
+        blind_spots=_blind_spots(instrumented),
+        instruments=_instruments(instrumented),
+        lines=tuple(_lines(each for one in instrumented for each in one.findings)),
+        garbage=garbage,
+    )
     if not (is_growing(verdict) or has_dear_calls(run)):
-        return Attribution(
-            suspects=cycles,
-            growth=None,
-            explained=None,
-            bounded=False,
-            ceiling_bytes=None,
-            ceiling_calls=None,
-            sentence=_of_garbage(cycles, garbage, run.plan.work),
-            retained=_retained(run, verdict),
-            blind_spots=blind_spots,
-            instruments=instruments,
-            lines=lines,
-            garbage=garbage,
-        )
+        return of_garbage
+    growth = growth_per_call(run, verdict)
     grown = [each for each in found if not is_cycle(each)]
     grown = led_by_holder(grown, [one.findings for one in instrumented], growth, causes)
     ranked = sorted(
@@ -136,28 +126,37 @@ def attribute(
     whole = share_base(growth, ranked) if growth is not None else None
     suspects = [
         suspect_of(each, whole, run.calls_done, causes, has_filled=has_filled)
-        for each in ranked[:MOST_SUSPECTS]
+        for each in ranked[:MAX_SUSPECTS]
     ]
     total = accounted(ranked)
-    attribution = Attribution(
+    attribution = replace(
+        of_garbage,
         suspects=(*suspects, *cycles),
         growth=growth,
         explained=min(total, growth) if growth is not None else None,
         bounded=_is_bounded(suspects, growth),
         ceiling_bytes=sum(s.ceiling_bytes or 0.0 for s in suspects) or None,
         ceiling_calls=max((s.ceiling_calls or 0 for s in suspects), default=0) or None,
-        sentence="",
-        retained=_retained(run, verdict),
-        blind_spots=blind_spots,
-        instruments=instruments,
-        lines=lines,
-        garbage=garbage,
     )
     rest = (growth or 0.0) - (attribution.explained or 0.0)
     findings = [each for one in instrumented for each in one.findings]
-    open_still = possibly(rest, ranked, findings, instruments, mappings=mappings)
-    sentence = _sentence(attribution, run.plan.work, total, open_still)
+    open_still = possible_explanation(
+        rest, ranked, findings, attribution.instruments, mappings=mappings
+    )
+    sentence = coverage_sentence(attribution, run.plan.work, total, open_still)
     return replace(attribution, sentence=sentence)
+
+
+def _instruments(instrumented: Sequence[Run]) -> tuple[Instrument, ...]:
+    return tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
+
+
+def _blind_spots(instrumented: Sequence[Run]) -> tuple[Text, ...]:
+    """What the instruments cannot see, and what they said of themselves."""
+    caveats = (
+        each for one in instrumented for note in one.notes for each in note.get("caveats", ())
+    )
+    return (*(BLIND_TO[instrument] for instrument in _instruments(instrumented)), *caveats)
 
 
 def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:
@@ -183,90 +182,6 @@ def _retained(run: Run, verdict: Verdict) -> tuple[Cause, ...]:
     return tuple(cause for cause in causes_for(run.environment) if shown & set(cause.shows))
 
 
-def is_growing(verdict: Verdict) -> bool:
-    """Whether there is anything to attribute: a leak, or growth that is not decided yet."""
-    return (
-        verdict.status is Status.LEAK
-        or rss_alone(verdict) is not None
-        or any(trend.rises_undecided for trend in verdict.trends.values())
-    )
-
-
-def grows_visibly(run: Run, verdict: Verdict) -> bool:
-    """Whether growth is worth another run: not where only few bytes of Python blocks are left.
-
-    What is open then is whether it goes on, and not by how much.
-    """
-    if verdict.status is Status.LEAK or rss_alone(verdict) is not None:
-        return True
-    rising = {name for name, trend in verdict.trends.items() if trend.rises_undecided}
-    left = remains(run, PYTHON_LIVE)
-    if rising == {PYTHON_BLOCKS} and left is not None:
-        return left.pieces[-1] > tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
-    return bool(rising)
-
-
-def rss_alone(verdict: Verdict) -> Trend | None:
-    """RSS, where it rises and the process that was measured does not tell its live heap.
-
-    Of itself it does grow for certain; what is not decided is whether that is in use.
-    """
-    trends = verdict.trends
-    if LIVE_HEAP in trends or PYTHON_BLOCKS not in trends:
-        return None
-    rss = trends.get(RSS)
-    if rss is None or verdict.status is not Status.INCONCLUSIVE:
-        return None
-    return rss if rss.status is Status.LEAK or rss.rises_undecided else None
-
-
-def growth_per_call(run: Run, verdict: Verdict) -> float | None:
-    """The bytes per call that stay, over all heaps; None where what grows is no memory.
-
-    The live heap, the live bytes of pymalloc, CUDA's allocated bytes; RSS for mappings, and where
-    the live heap cannot be read.
-    """
-    if has_dear_calls(run):
-        return _growth_of_few_calls(run)
-    total = 0.0
-    for name in (LIVE_HEAP, CUDA_ALLOCATED):
-        trend = verdict.trends.get(name)
-        if trend is not None and trend.status is not Status.NO_LEAK:
-            total += max(trend.rate or 0.0, 0.0)
-    left = remains(run, PYTHON_LIVE)
-    blocks = verdict.trends.get(PYTHON_BLOCKS)
-    if left is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
-        total += max(left.rate, 0.0)
-    if (alone := rss_alone(verdict)) is not None:
-        total += max(alone.rate or 0.0, 0.0)
-    if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):
-        total += max(verdict.trends[RSS].rate or 0.0, 0.0)
-    least = tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
-    return total if total > least else None
-
-
-def _growth_of_few_calls(run: Run) -> float | None:
-    """The bytes per call between the last two collections, of a run too short for a trend."""
-    total = 0.0
-    for name in (LIVE_HEAP, PYTHON_LIVE, CUDA_ALLOCATED):
-        points = sorted(set(collected_points(run, name, first_sample=1)))
-        if len(points) >= 2 and (calls := points[-1][0] - points[-2][0]) > 0:
-            total += max((points[-1][1] - points[-2][1]) / calls, 0.0)
-    return total if total > tolerance_of(LIVE_HEAP, Unit.BYTES, 1) else None
-
-
-def is_explained(attribution: Attribution) -> bool:
-    """Whether the suspects account for (nearly) all that grows; resources keep memory of theirs."""
-    if not attribution.growing:
-        return False
-    if attribution.growth is None:
-        return True
-    explained = attribution.explained or 0.0
-    if attribution.growing[0].bytes_per_call is None:
-        return attribution.growth - explained <= _RESOURCE_HOLDS_BYTES
-    return explained >= EXPLAINED_SHARE * attribution.growth
-
-
 def _without_lines(found: Sequence[Cluster]) -> Sequence[Cluster]:
     """Lines by memory-profiler are RSS: no suspects where others know the blocks themselves."""
     others = [each for each in found if each.lead.sort is not FindingKind.LINE]
@@ -276,7 +191,7 @@ def _without_lines(found: Sequence[Cluster]) -> Sequence[Cluster]:
 def _matters(cluster: Cluster, growth: float | None) -> bool:
     if cluster.lead.sort in (FindingKind.GRAPH, FindingKind.RESOURCE):
         return True
-    return cluster.bytes_per_call >= max(_LEAST_SHARE * (growth or 0.0), _LEAST_BYTES)
+    return cluster.bytes_per_call >= max(_MIN_SHARE * (growth or 0.0), _MIN_BYTES)
 
 
 def _is_exactly_all(cluster: Cluster, growth: float | None) -> bool:
@@ -316,91 +231,3 @@ def _is_bounded(suspects: Sequence[Suspect], growth: float | None) -> bool:
 def _stays(suspect: Suspect, growth: float) -> bool:
     """Whether a suspect without an end is more than what comes and goes while others watch."""
     return suspect.exact or (suspect.bytes_per_call or growth) > _CHANCE_SHARE * growth
-
-
-def _of_garbage(cycles: Sequence[Suspect], garbage: float | None, work: Work) -> Text:
-    """What there is to say where nothing grows."""
-    if garbage is None:
-        return message("attribution.no-growth", "No suspects: no growth.")
-    if not cycles:
-        return message(
-            "attribution.no-cycles",
-            "No growth. No recurring cycles of garbage found.",
-        )
-    return message(
-        "attribution.garbage",
-        "No growth. Cyclic garbage: {rate}; the suspects account for {share:.0%}. First: {first}.",
-        rate=Rate(garbage, Unit.BYTES, work),
-        share=min(sum(each.share or 0.0 for each in cycles), 1.0),
-        first=cycles[0].title,
-    )
-
-
-def _sentence(found: Attribution, work: Work, total: float, possibly_is: Message) -> Text:
-    """What the suspects account for; what nobody does comes first, if it is much.
-
-    `total` is what the suspects come to in the calls under instruments.
-    """
-    grows = Rate(found.growth, Unit.BYTES, work) if found.growth is not None else None
-    if not found.growing:
-        if grows is None or not found.instruments:
-            return message(
-                "attribution.no-suspect",
-                "Growth not attributed: none of the instruments used found what retains it.",
-            )
-        return message(
-            "attribution.nothing-attributed",
-            "Unattributed: all of {grows}, possibly {cause}. None of the instruments used found"
-            " what retains it.",
-            grows=grows,
-            cause=possibly_is,
-        )
-    first = found.growing[0].title
-    if found.growth is None or grows is None:
-        return message("attribution.first-suspect", "First suspect: {first}.", first=first)
-    explained = found.explained or 0.0
-    share = explained / found.growth
-    rest = Rate(found.growth - explained, Unit.BYTES, work)
-    if share < EXPLAINED_SHARE and not is_explained(found):
-        return message(
-            "attribution.unexplained-first",
-            "Unattributed: {rest} of {grows} ({part:.0%}), possibly {cause}. First suspect:"
-            " {first}.",
-            rest=rest,
-            grows=grows,
-            part=1 - share,
-            cause=possibly_is,
-            first=first,
-        )
-    return _explained(found, Rate(total, Unit.BYTES, work), grows, rest)
-
-
-def _explained(found: Attribution, total: Rate, grows: Rate, rest: Rate) -> Text:
-    """The sentence where (nearly) all is accounted for; `rest` is not."""
-    first, growth = found.growing[0].title, found.growth or 0.0
-    if total.value > _TOO_MUCH * growth:
-        return message(
-            "attribution.explained-too-much",
-            "First suspect: {first}. The suspects account for all of {grows}; the instrumented"
-            " calls grew by {found}.",
-            first=first,
-            grows=grows,
-            found=total,
-        )
-    if (share := (found.explained or 0.0) / growth) < 1:
-        return message(
-            "attribution.explained-in-part",
-            "First suspect: {first}. The suspects account for {share:.0%} of {grows}; {rest}"
-            " unattributed.",
-            first=first,
-            share=share,
-            grows=grows,
-            rest=rest,
-        )
-    return message(
-        "attribution.explained",
-        "First suspect: {first}. The suspects account for {share:.0%} of {grows}.",
-        first=first,
-        share=1.0,
-        grows=grows,
-    )

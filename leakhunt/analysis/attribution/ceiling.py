@@ -16,7 +16,7 @@ from leakhunt.text.message import message
 # The run goes on for so much longer than the cache takes to fill, and is judged from there on.
 _FULL = 1.15
 CEILING_LENGTH = 1.6
-_FEWEST_CALLS = 200
+_MIN_CALLS = 200
 # Measured and predicted may differ by this part: what else warmed up is in the one only.
 _AGREES = 0.25
 
@@ -26,7 +26,7 @@ def ceiling_plan(plan: Plan, calls: int) -> Plan:
     full = ceil(calls * _FULL)
     return replace(
         plan,
-        calls=max(ceil(calls * CEILING_LENGTH), full + _FEWEST_CALLS),
+        calls=max(ceil(calls * CEILING_LENGTH), full + _MIN_CALLS),
         warmup=full,
         calls_per_sample=1,
         collect="never",

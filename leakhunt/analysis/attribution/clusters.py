@@ -19,6 +19,7 @@ from leakhunt.model.attribution import (
     Finding,
     FindingKind,
     Frame,
+    Installed,
     Instrument,
     Origin,
 )
@@ -27,7 +28,7 @@ from leakhunt.model.attribution import (
 MAPPING, PYTHON_HEAP = "mapping", "Python"
 # An array that grows is another block for a moment, and an index beside it.
 _MOVED_BLOCKS = 2
-# Two stretches in which every block has the same size.
+# Two windows in which every block has the same size.
 _ALIKE = 1.01
 _OPERATOR_NEW = "operator new"
 # A word of what only hands memory out; the others may be its library's, and these.
@@ -101,6 +102,12 @@ def clusters(findings: Sequence[Finding], mappings: bool, causes: Sequence[Cause
     return _with_types(found, findings)
 
 
+def distribution_of(finding: Finding) -> Installed | None:
+    """The distribution whose extension it is, which a finding has as ``name version``."""
+    name, _, version = str(finding.facts.get("distribution", "")).rpartition(" ")
+    return Installed(name, version) if name else None
+
+
 def own_frame(stack: Sequence[Frame]) -> Frame | None:
     """The deepest frame of the user's own code."""
     return next((frame for frame in stack if frame.origin is Origin.YOURS), None)
@@ -156,7 +163,7 @@ def retained_sites(findings: Iterable[Finding]) -> Iterator[RetainedSite]:
 def _bytes_per_call(site: Finding, blocks: RetainedPerCall | None) -> float:
     """What a site's blocks come to, without the array behind a list or a dict, if it moved.
 
-    The array comes from the same line as the items, and grows in one stretch: the others are alike.
+    The array comes from the same line as the items, and grows in one window: the others are alike.
     """
     if blocks is not None and _is_nearly_exact(site, round(blocks.per_call)):
         spans = zip(pairwise(site.calls), pairwise(site.sizes), strict=True)

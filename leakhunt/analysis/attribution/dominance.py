@@ -130,13 +130,13 @@ def _with_details(held: _Held, found: Sequence[Cluster]) -> Cluster:
     """The holder as a cluster that has the sites of all that it dominates."""
     below = sorted(filter(held.dominates, found), key=lambda each: -each.bytes_per_call)
     lead, own = held.finding, {site.finding.key for site in held.sites}
-    told = {
+    listed = {
         site.key
         for each in below
         for site, _ in each.sites
         if each.lead.instrument is lead.instrument
     }
-    size = sum(site.bytes_per_call for site in held.sites if site.finding.key not in told)
+    size = sum(site.bytes_per_call for site in held.sites if site.finding.key not in listed)
     size += sum(each.bytes_per_call for each in below if each.lead.instrument is lead.instrument)
     known = {each.lead.chain for each in below}
     size += sum(slots for chain, slots in held.slots if chain not in known)
@@ -241,7 +241,7 @@ def _holders(findings: Sequence[Finding], causes: Sequence[Cause]) -> Iterator[_
 
 
 def _average(finding: Finding) -> RetainedPerCall | None:
-    """What a holder got on the average, if it got something in every stretch.
+    """What a holder got on the average, if it got something in every window.
 
     How much of it is tracked may differ from call to call, where the bytes do not.
     """

@@ -20,7 +20,8 @@ from leakhunt.amounts import Count, Rate
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, retained
 from leakhunt.analysis.attribution.windows import EXACT_END, EXACT_WINDOWS
 from leakhunt.analysis.verdict.after_gc import collected_points
-from leakhunt.analysis.verdict.judge import BLOCKS_OF_LOOKING, tolerance_of
+from leakhunt.analysis.verdict.judge import tolerance_of
+from leakhunt.analysis.verdict.leak import BLOCKS_OF_LOOKING
 from leakhunt.analysis.verdict.statements import LEADS
 from leakhunt.model.attribution import Attribution, Instrument, Suspect
 from leakhunt.model.kinds import Kind
@@ -49,7 +50,7 @@ _HEAPS = (LIVE_HEAP, PYTHON_LIVE)
 # Caveats of an instrument that has counted all the same: they are about who holds what.
 HARMLESS_CAVEATS = ("instrument.object", "instrument.dominators")
 # RSS that rises by less per call may be pages that are touched for the first time.
-_LEAST_PAGES_BYTES = 16 << 10
+_MIN_PAGES_BYTES = 16 << 10
 
 
 def growing_resources(run: Run) -> dict[str, RetainedPerCall]:
@@ -84,7 +85,7 @@ def _mapped(run: Run) -> float | None:
         for start, end in pairwise(marks)
     ]
     whole = (values[marks[-1]] - values[marks[0]]) / (run.calls[marks[-1]] - run.calls[marks[0]])
-    return whole if min(rates) >= _LEAST_PAGES_BYTES else None
+    return whole if min(rates) >= _MIN_PAGES_BYTES else None
 
 
 def _at_each_call(run: Run, name: str, least: float) -> float | None:
@@ -116,7 +117,7 @@ def _unseen(run: Run, attribution: Attribution) -> tuple[Kind, Text] | None:
     heap = _at_each_call(run, LIVE_HEAP, _tolerance())
     if heap is not None and (attribution.growth or 0.0) >= _STEADY_SHARE * heap:
         return Kind.NATIVE_LEAK, _unattributed(LIVE_HEAP, heap)
-    pages = _at_each_call(run, RSS, _LEAST_PAGES_BYTES)
+    pages = _at_each_call(run, RSS, _MIN_PAGES_BYTES)
     if pages is not None and (attribution.growth or 0.0) < _MALLOC_SHARE * pages:
         return Kind.MAPPING_GROWTH, _unattributed(RSS, pages)
     return None
@@ -187,7 +188,7 @@ def _found(
     exact = [each for each in attribution.growing if each.exact]
     if opened:
         resources = [each for each in exact if each.bytes_per_call is None]
-        return Kind.RESOURCE_GROWTH, _stays(resources[0]) if resources else _more(run, opened)
+        return Kind.RESOURCE_GROWTH, _stays(resources[0]) if resources else _more(opened)
     staying = [each for each in exact if _adds_up(each, run, attribution)]
     if staying:
         return _kind(staying[0], attribution), _stays(staying[0])
@@ -286,7 +287,7 @@ def _kind(suspect: Suspect, attribution: Attribution) -> Kind:
     return Kind.PYTHON_LEAK if of_python else Kind.NATIVE_LEAK
 
 
-def _more(run: Run, opened: dict[str, RetainedPerCall]) -> Message:
+def _more(opened: dict[str, RetainedPerCall]) -> Message:
     """What the measured run counted, where no instrument says who opens it."""
     name, found = max(opened.items(), key=lambda each: each[1].per_call)
     return message(

@@ -30,8 +30,8 @@ _MUCH_BYTES = 8 << 20
 # From this many new objects per call the collector runs at every call: its threshold is 700.
 _COSTLY_OBJECTS = 2_000
 # Cycles below this part of the garbage are not worth a line.
-_LEAST_SHARE = 0.01
-MOST_CYCLES = 5
+_MIN_SHARE = 0.01
+MAX_CYCLES = 5
 
 
 def leaves_garbage(run: Run, verdict: Verdict) -> bool:
@@ -55,11 +55,11 @@ def garbage_per_call(instrumented: Sequence[Run]) -> float | None:
     return first.facts["garbage_bytes"] / (first.calls[-1] - first.calls[0]) if first else 0.0
 
 
-def told_cycles(found: Sequence[Cluster], garbage: float | None) -> list[Cluster]:
+def reported_cycles(found: Sequence[Cluster], garbage: float | None) -> list[Cluster]:
     """The clusters of cycles that matter, the largest first."""
-    least = _LEAST_SHARE * (garbage or 0.0)
+    least = _MIN_SHARE * (garbage or 0.0)
     cycles = [each for each in found if is_cycle(each) and each.bytes_per_call >= least]
-    return sorted(cycles, key=lambda each: -each.bytes_per_call)[:MOST_CYCLES]
+    return sorted(cycles, key=lambda each: -each.bytes_per_call)[:MAX_CYCLES]
 
 
 def is_cycle(cluster: Cluster) -> bool:
@@ -85,8 +85,8 @@ def cycle_of(finding: Finding) -> Cycle | None:
 
 def closed_at(finding: Finding) -> Frame | None:
     """The line that closes a cycle; None: that is not known, or it is none."""
-    told = finding.facts.get("closed_at")
-    return Frame(**{**told, "origin": Origin(told["origin"])}) if told else None
+    frame = finding.facts.get("closed_at")
+    return Frame(**{**frame, "origin": Origin(frame["origin"])}) if frame else None
 
 
 def _cycles(findings: Sequence[Finding]) -> Sequence[Finding]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import replace
 
-from leakhunt.analysis.attribution.attribute import is_growing
-from leakhunt.analysis.verdict.judge import judge, level_after, live_growth
+from leakhunt.analysis.attribution.growth import is_growing
+from leakhunt.analysis.verdict.judge import judge
+from leakhunt.analysis.verdict.no_leak import level_after, live_growth
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status, Verdict
 
 # A cache of fewer bytes is not worth another run.
-LEAST_FILLED_BYTES = 4 << 20
+MIN_FILLED_BYTES = 4 << 20
 # So much of the calls until it was level is looked at: it fills more slowly towards the end.
 _FILLING_SHARE = 0.5
 
@@ -22,7 +23,7 @@ def growing_part(run: Run, verdict: Verdict) -> tuple[Run, Verdict] | None:
     if verdict.status is not Status.NO_LEAK or run.plan.load is not None:
         return None
     after = level_after(verdict.trends)
-    if after is None or live_growth(run) < LEAST_FILLED_BYTES:
+    if after is None or live_growth(run) < MIN_FILLED_BYTES:
         return None
     before = run.calls[run.judged_from - 1] if run.judged_from else 0
     part = _until(run, bisect_right(run.calls, _FILLING_SHARE * (before + after)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from leakhunt.analysis.attribution.attribute import attribute, is_explained, rss_alone
+from leakhunt.analysis.attribution.attribute import attribute
+from leakhunt.analysis.attribution.coverage import is_explained
 from leakhunt.analysis.attribution.garbage import leaves_garbage
+from leakhunt.analysis.attribution.growth import rss_alone
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Attribution, Instrument
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run

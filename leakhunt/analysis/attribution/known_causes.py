@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from leakhunt.errors import BadFile
 from leakhunt.model.attribution import Bound, Cause, Finding, FindingKind, Frame, Origin, Remedy
 from leakhunt.model.libraries import library_versions
-from leakhunt.text.message import Message, message
+from leakhunt.text.message import Message, Text, message
 
 _NEEDED = ("id", "title", "reason", "remedy", "verify", "link")
 _ASKS = ("frames", "types", "own_types", "chain", "facts", "sorts", "shows")
@@ -69,6 +69,22 @@ def read_catalogue(text: str, name: str) -> tuple[Cause, ...]:
 
 def _cause(entry: Mapping[str, Any], name: str) -> Cause:
     named = entry.get("id", message("cause.without-id", "without an id"))
+    _check_keys(entry, name, named)
+    try:
+        return _built(entry)
+    except (TypeError, ValueError, re.error, InvalidRequirement) as error:
+        raise BadFile(
+            message(
+                "cause.bad-entry",
+                "{name}: cause {cause}: {error}",
+                name=name,
+                cause=named,
+                error=error,
+            )
+        ) from error
+
+
+def _check_keys(entry: Mapping[str, Any], name: str, named: Text) -> None:
     missing = [word for word in _NEEDED if not entry.get(word)]
     if missing:
         raise BadFile(
@@ -100,34 +116,26 @@ def _cause(entry: Mapping[str, Any], name: str) -> Cause:
                 cause=named,
             )
         )
-    try:
-        remedy = Remedy(**entry["remedy"])
-        bound = Bound(**entry["bound"]) if "bound" in entry else None
-        patterns = [each for word in _PATTERNS for each in entry.get(word, ())]
-        patterns.append(entry.get("chain", ""))
-        for pattern in [*patterns, *([bound.frame] if bound else [])]:
-            re.compile(pattern)
-        return Cause(
-            **{word: entry[word] for word in (*_NEEDED, "versions", "chain") if word in entry}
-            | {"remedy": remedy, "bound": bound},
-            sorts=tuple(map(FindingKind, entry.get("sorts", ()))),
-            frames=tuple(entry.get("frames", ())),
-            types=tuple(entry.get("types", ())),
-            own_types=tuple(entry.get("own_types", ())),
-            facts=tuple(entry.get("facts", ())),
-            shows=tuple(entry.get("shows", ())),
-            distributions=tuple(str(Requirement(each)) for each in entry.get("distributions", ())),
-        )
-    except (TypeError, ValueError, re.error, InvalidRequirement) as error:
-        raise BadFile(
-            message(
-                "cause.bad-entry",
-                "{name}: cause {cause}: {error}",
-                name=name,
-                cause=named,
-                error=error,
-            )
-        ) from error
+
+
+def _built(entry: Mapping[str, Any]) -> Cause:
+    remedy = Remedy(**entry["remedy"])
+    bound = Bound(**entry["bound"]) if "bound" in entry else None
+    patterns = [each for word in _PATTERNS for each in entry.get(word, ())]
+    patterns.append(entry.get("chain", ""))
+    for pattern in [*patterns, *([bound.frame] if bound else [])]:
+        re.compile(pattern)
+    return Cause(
+        **{word: entry[word] for word in (*_NEEDED, "versions", "chain") if word in entry}
+        | {"remedy": remedy, "bound": bound},
+        sorts=tuple(map(FindingKind, entry.get("sorts", ()))),
+        frames=tuple(entry.get("frames", ())),
+        types=tuple(entry.get("types", ())),
+        own_types=tuple(entry.get("own_types", ())),
+        facts=tuple(entry.get("facts", ())),
+        shows=tuple(entry.get("shows", ())),
+        distributions=tuple(str(Requirement(each)) for each in entry.get("distributions", ())),
+    )
 
 
 def causes_for(environment: Mapping[str, str]) -> tuple[Cause, ...]:
@@ -174,7 +182,7 @@ def matches(finding: Finding, cause: Cause) -> bool:
         _has_all(cause.types, types)
         and _has_all(cause.own_types, [finding.what])
         and (not cause.chain or _has_all((cause.chain,), finding.chain))
-        and (not cause.frames or _has_all(cause.frames, map(_told, finding.stack)))
+        and (not cause.frames or _has_all(cause.frames, map(_frame_text, finding.stack)))
     )
 
 
@@ -184,7 +192,7 @@ def _has_all(patterns: Sequence[str], texts: Iterable[str]) -> bool:
     return all(re.search(pattern, lines, re.MULTILINE) for pattern in patterns)
 
 
-def _told(frame: Frame) -> str:
+def _frame_text(frame: Frame) -> str:
     """A frame as the patterns of causes see it."""
     return f"{frame.file}:{frame.function}:{frame.source}"
 
@@ -192,8 +200,8 @@ def _told(frame: Frame) -> str:
 def frame_of(stack: Sequence[Frame], cause: Cause) -> Frame | None:
     """The library's frame by which a cause was recognized."""
     for frame in stack:
-        told = _told(frame)
-        if frame.origin is Origin.LIBRARY and any(re.search(p, told) for p in cause.frames):
+        text = _frame_text(frame)
+        if frame.origin is Origin.LIBRARY and any(re.search(p, text) for p in cause.frames):
             return frame
     return None
 

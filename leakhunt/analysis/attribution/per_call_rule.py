@@ -1,9 +1,9 @@
-"""The rule of N: what grows by the same in every stretch of calls is kept by the calls. Pure.
+"""The rule of N: what grows by the same in every window of calls is kept by the calls. Pure.
 
-The watched calls are a prime number, cut into stretches of different lengths. A site that keeps
-exactly k blocks per call comes to k times the length of each stretch: one-off buffers, a late step
+The watched calls are a prime number, cut into windows of different lengths. A site that keeps
+exactly k blocks per call comes to k times the length of each window: one-off buffers, a late step
 or a cache that has filled do not, whatever else moves. What is kept in one call of ten cannot be
-exact; it must grow in every stretch, at rates that chance explains.
+exact; it must grow in every window, at rates that chance explains.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
-# Between the slowest and the fastest stretch of what is kept steadily, beside what chance does.
-LEAST_SHARE = 0.5
+# Between the slowest and the fastest window of what is kept steadily, beside what chance does.
+MIN_SHARE = 0.5
 # Of rare events, fewer than this in all say nothing.
-FEWEST_EVENTS = 6
-# How many standard deviations of a count of events a stretch may be away from the mean.
+MIN_EVENTS = 6
+# How many standard deviations of a count of events a window may be away from the mean.
 _DEVIATIONS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetainedPerCall:
-    """`per_call` blocks (or bytes) stay; `exact`: the same whole number in every stretch."""
+    """`per_call` blocks (or bytes) stay; `exact`: the same whole number in every window."""
 
     per_call: float
     exact: bool
 
 
-# Of what stays in short stretches, so much must stay in the longest one, for each of its calls.
+# Of what stays in short windows, so much must stay in the longest one, for each of its calls.
 _LASTING_SHARE = 0.8
 
 
 def lasting(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | None:
-    """The same of stretches that were counted apart: what is replaced after a while does not count.
+    """The same of windows that were counted apart: what is replaced after a while does not count.
 
-    What takes the place of older things stays in the short stretches, and not in the longest.
+    What takes the place of older things stays in the short windows, and not in the longest.
     """
     found = retained(calls, amounts)
     if found is None or found.exact:
@@ -51,7 +51,7 @@ def lasting(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | N
 
 
 def _is_even(spans: Sequence[int], growth: Sequence[int], without: int) -> bool:
-    """Whether all stretches but one grew by the same whole number per call."""
+    """Whether all windows but one grew by the same whole number per call."""
     pairs = [pair for at, pair in enumerate(zip(spans, growth, strict=True)) if at != without]
     return all(gain * pairs[0][0] == pairs[0][1] * span for span, gain in pairs)
 
@@ -65,12 +65,12 @@ def retained(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | 
         return None
     if all(gain == (total // length) * span for gain, span in zip(growth, spans, strict=True)):
         return RetainedPerCall(total // length, exact=True)
-    if total < FEWEST_EVENTS:
+    if total < MIN_EVENTS:
         return None
     rate = total / length
     for gain, span in zip(growth, spans, strict=True):
         expected = rate * span
         chance = _DEVIATIONS * sqrt(expected)
-        if not LEAST_SHARE * expected - chance <= gain <= expected / LEAST_SHARE + chance:
+        if not MIN_SHARE * expected - chance <= gain <= expected / MIN_SHARE + chance:
             return None
     return RetainedPerCall(rate, exact=False)

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.after_gc import remains
-from leakhunt.analysis.verdict.cost import cost
+from leakhunt.analysis.verdict.cost import median_seconds
 from leakhunt.analysis.verdict.cross_checks import heap_unread
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.allocators import ROUNDING_SHARE, TRY_ALLOCATORS, allocator_of
@@ -44,7 +44,7 @@ def _trials(runs: Sequence[Run]) -> Iterator[RemedyTrial]:
 
 
 def _trial(variant: str, remedy: str, pairs: Sequence[tuple[Run, Run]]) -> RemedyTrial:
-    ratios = [_seconds(other) / _seconds(one) for one, other in pairs]
+    ratios = [median_seconds(other) / median_seconds(one) for one, other in pairs]
     compared = [difference(one, other) for one, other in pairs]
     logs = interval([log(ratio) for ratio in ratios])
     trial = RemedyTrial(
@@ -72,10 +72,10 @@ def _with_saving(trial: RemedyTrial, pairs: Sequence[tuple[Run, Run]]) -> Remedy
         [live_bytes_per_call(run) for run in side] for side in zip(*pairs, strict=True)
     )
     saved = interval([one - other for one, other in zip(before, after, strict=True)])
-    told = replace(trial, before=fmean(before), after=fmean(after), saved=saved)
+    measured = replace(trial, before=fmean(before), after=fmean(after), saved=saved)
     if len(_allocators(pairs)) < 2:
-        return told
-    return replace(told, rounding=ROUNDING_SHARE * max(*before, *after, 0.0))
+        return measured
+    return replace(measured, rounding=ROUNDING_SHARE * max(*before, *after, 0.0))
 
 
 def _allocators(pairs: Sequence[tuple[Run, Run]]) -> tuple[str, ...]:
@@ -93,13 +93,8 @@ def interval(values: Sequence[float]) -> Interval:
 
 def live_bytes_per_call(run: Run) -> float:
     """Growth of live memory per call over the judged calls, by what the collections left."""
-    left = (remains(run, facts.name) for facts in live_bytes())
-    return sum(each.rate for each in left if each is not None)
-
-
-def _seconds(run: Run) -> float:
-    spent = cost(run, None)
-    return max(spent.median_seconds, 1e-9) if spent is not None else 1e-9
+    remaining = (remains(run, facts.name) for facts in live_bytes())
+    return sum(each.rate for each in remaining if each is not None)
 
 
 def _rss_growth(run: Run) -> int:

@@ -13,7 +13,7 @@ from leakhunt.model.series import SERIES, Unit, leak_series
 from leakhunt.model.verdict import Status
 
 # The difference may grow by this part of what the other grows by.
-_LEAST_SHARE = 0.05
+_MIN_SHARE = 0.05
 
 
 def same_work(one: Plan, other: Plan) -> bool:
@@ -28,7 +28,7 @@ def same_inputs(one: Plan, other: Plan) -> bool:
     return (one.scenario, one.seed, one.options) == (other.scenario, other.seed, other.options)
 
 
-def growth_apart(run: Run, other: Run) -> float | None:
+def growth_difference(run: Run, other: Run) -> float | None:
     """By how many bytes per call two runs grow apart at most; None: not certainly alike.
 
     Both are of the same inputs in the same order, so that what an input leaves is the same, and
@@ -60,7 +60,7 @@ def _bound(run: Run, other: Run, name: str) -> float | None:
     apart: Floats = np.asarray(run.samples[name][first:end], dtype=float) - theirs
     each = run.calls_per_sample
     rate = abs(float(theirs[-1] - theirs[0])) / ((end - first) * each)
-    tolerance = max(tolerance_of(name, unit, each), _LEAST_SHARE * rate)
+    tolerance = max(tolerance_of(name, unit, each), _MIN_SHARE * rate)
     trends = [
         judge_series(sign, unit=unit, tolerance=tolerance, calls_per_sample=each, power=False)
         for sign in (apart, -apart)

@@ -14,10 +14,10 @@ _PAGE_BYTES = 4096
 # What malloc needs for a block beside it: a header, and up to the next multiple of 16.
 _BESIDE_A_BLOCK_BYTES = 32
 # From this part of the rest on, something explains it.
-_MOST_OF_IT = 0.5
+_MAJORITY_SHARE = 0.5
 
 
-def possibly(
+def possible_explanation(
     rest: float,
     found: Sequence[Cluster],
     findings: Sequence[Finding],
@@ -52,9 +52,9 @@ def _seen(
     blocks = sum(_blocks(site) for cluster in found for site, _ in cluster.sites)
     if rest <= blocks * _BESIDE_A_BLOCK_BYTES:
         yield message("unexplained.headers", "malloc's header and rounding of each block")
-    if not mappings and _of_mappings(findings) >= _MOST_OF_IT * rest:
+    if not mappings and _of_mappings(findings) >= _MAJORITY_SHARE * rest:
         yield message("unexplained.mappings", "mappings (mmap) that are not in the live heap")
-    if _in_steps(findings) >= _MOST_OF_IT * rest:
+    if _in_steps(findings) >= _MAJORITY_SHARE * rest:
         yield message(
             "unexplained.steps", "arrays that grow in steps (realloc), not in each window of calls"
         )

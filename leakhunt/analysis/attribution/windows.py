@@ -17,8 +17,8 @@ from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 
 # The watched calls are a prime number from this one on; more where only some calls leak, so that
 # about so many of them do.
-FEWEST_CALLS = 31
-MOST_CALLS = 1009
+MIN_CALLS = 31
+MAX_CALLS = 1009
 _LEAKING_CALLS = 24
 # Few calls that are dear: the calls before the first window, the windows, and the last one, in
 # which objects are matched to their lines.
@@ -33,18 +33,18 @@ _LED_BY = 2
 # evenly, within this factor. Less than so much per call is no growth that could be even.
 _ENOUGH_BEFORE = (60, 250, 1_000, 5_000)
 _EVEN = 2.0
-_LEAST_BLOCKS = 0.05
-_LEAST_BYTES = 16.0
+_MIN_BLOCKS = 0.05
+_MIN_BYTES = 16.0
 # From this part of the samples on, every call is taken to leak.
 _NEARLY_ALWAYS = 0.5
-# The stretches of the watched calls between the marks, as parts of them: none like another.
-_STRETCHES = (0.27, 0.33, 0.40)
+# The windows of the watched calls between the marks, as parts of them: none like another.
+_WINDOWS = (0.27, 0.33, 0.40)
 # Those of memray, and the one in which objects are matched to their lines. Each is counted by
 # itself: what replaces older things shows in the short ones, and not in a long one.
-_LONG_STRETCHES = (0.21, 0.25, 0.36)
-_FEWEST_IN_SHORT = 5
+_LONG_WINDOWS = (0.21, 0.25, 0.36)
+_MIN_SHORT_CALLS = 5
 _SHORT_PART = 13
-# From here on, the short stretches are long enough for what leaks in some calls only.
+# From here on, the short windows are long enough for what leaks in some calls only.
 _MANY_CALLS = 200
 # The calls that memray watches, where they are short and where they take their time; this is the
 # factor by which a call is slowed down, at most.
@@ -87,8 +87,8 @@ def instrumented_plan(run: Run, instrument: Instrument) -> Plan:
 def _garbage_plan(run: Run) -> Plan:
     """Few calls: each leaves its own garbage, whatever came before."""
     seconds = _seconds_per_call(run) * _GARBAGE_SLOWED_BY * GARBAGE_CALLS
-    left = garbage_objects(run)
-    is_long = seconds > _GARBAGE_SECONDS or (left is not None and left.rate > _MUCH_GARBAGE)
+    objects = garbage_objects(run)
+    is_long = seconds > _GARBAGE_SECONDS or (objects is not None and objects.rate > _MUCH_GARBAGE)
     watched = sum(EXACT_WINDOWS) if is_long else GARBAGE_CALLS
     before = max(min(run.calls_done - watched, _BEFORE_GARBAGE), 2)
     return replace(
@@ -115,7 +115,7 @@ def exact_counts_plan(run: Run, instrument: Instrument) -> Plan:
     )
 
 
-def next_stretch(run: Run) -> Phase | None:
+def next_window(run: Run) -> Phase | None:
     """What a worker under an instrument does next; None: it tells what it found.
 
     The first phase comes before the instrument starts; after the second it counts.
@@ -131,35 +131,41 @@ def next_stretch(run: Run) -> Phase | None:
         if run.calls_done < end:
             samples = (end - run.calls_done) // each
             return Phase(run.samples_done, samples, Purpose.WARM_UP, each, collects=False)
-    for end in stretches(before, plan.calls, plan.instrument):
+    for end in windows(before, plan.calls, plan.instrument):
         if run.calls_done < end:
-            left = end - run.calls_done
-            # Long stretches of short calls are one sample each: their readings are not judged.
-            taken = left if each > 1 else 1
-            return Phase(run.samples_done, left // taken, Purpose.JUDGED, taken, collects=False)
+            remaining = end - run.calls_done
+            # Long windows of short calls are one sample each: their readings are not judged.
+            per_sample = remaining if each > 1 else 1
+            return Phase(
+                run.samples_done,
+                remaining // per_sample,
+                Purpose.JUDGED,
+                per_sample,
+                collects=False,
+            )
     return None
 
 
-def stretches(before: int, calls: int, instrument: Instrument | None = None) -> list[int]:
-    """The calls after which each stretch of the watched calls ends, the start included."""
+def windows(before: int, calls: int, instrument: Instrument | None = None) -> list[int]:
+    """The calls after which each window of the watched calls ends, the start included."""
     watched = calls - before
     if watched == sum(EXACT_WINDOWS) + _MATCHED:
         lengths = [*EXACT_WINDOWS, _MATCHED]
     elif watched == sum(EXACT_WINDOWS):
         lengths = [*EXACT_WINDOWS]
     elif instrument is Instrument.MEMRAY:
-        lengths = _heap_stretches(watched)
+        lengths = _heap_windows(watched)
     else:
-        lengths = [max(round(share * watched), 1) for share in _STRETCHES[:-1]]
+        lengths = [max(round(share * watched), 1) for share in _WINDOWS[:-1]]
     ends = list(accumulate(lengths, initial=before))
     return sorted({*(end for end in ends if end < calls), calls})
 
 
-def _heap_stretches(watched: int) -> list[int]:
+def _heap_windows(watched: int) -> list[int]:
     """Two short ones, and one as long as the rest allows; where calls are many, three long ones."""
     if watched >= _MANY_CALLS:
-        return [prime_from(round(share * watched)) for share in _LONG_STRETCHES]
-    short = prime_from(max(_FEWEST_IN_SHORT, watched // _SHORT_PART))
+        return [prime_from(round(share * watched)) for share in _LONG_WINDOWS]
+    short = prime_from(max(_MIN_SHORT_CALLS, watched // _SHORT_PART))
     middle = prime_from(short + 1)
     return [short, middle, max(watched - 2 * short - middle, 1)]
 
@@ -168,10 +174,10 @@ def _instrumented_calls(run: Run, instrument: Instrument) -> int:
     if instrument is Instrument.MEMRAY:
         return _heap_calls(run)
     if run.calls_per_sample > 1:
-        return MOST_CALLS
+        return MAX_CALLS
     share = _leaking_share(run)
-    wanted = max(FEWEST_CALLS, ceil(_LEAKING_CALLS / share))
-    return prime_from(min(wanted, MOST_CALLS, max(run.calls_done // 2, FEWEST_CALLS)))
+    wanted = max(MIN_CALLS, ceil(_LEAKING_CALLS / share))
+    return prime_from(min(wanted, MAX_CALLS, max(run.calls_done // 2, MIN_CALLS)))
 
 
 def _heap_calls(run: Run) -> int:
@@ -180,10 +186,10 @@ def _heap_calls(run: Run) -> int:
     wanted = HEAP_CALLS if seconds * HEAP_CALLS <= _SECONDS else DEAR_HEAP_CALLS
     share = _leaking_share(run)
     if share < _NEARLY_ALWAYS:
-        wanted = max(wanted, ceil(_LEAKING_CALLS / share * _STRETCHES[0] / _LONG_STRETCHES[0]))
+        wanted = max(wanted, ceil(_LEAKING_CALLS / share * _WINDOWS[0] / _LONG_WINDOWS[0]))
     if run.calls_per_sample > 1:  # of a single call it is not known whether it leaks
-        wanted = max(wanted, int(_SECONDS / seconds) if seconds else MOST_CALLS)
-    return prime_from(min(wanted, MOST_CALLS, max(run.calls_done // 2, DEAR_HEAP_CALLS)))
+        wanted = max(wanted, int(_SECONDS / seconds) if seconds else MAX_CALLS)
+    return prime_from(min(wanted, MAX_CALLS, max(run.calls_done // 2, DEAR_HEAP_CALLS)))
 
 
 def _seconds_per_call(run: Run) -> float:
@@ -232,12 +238,12 @@ def _leaking_share(run: Run) -> float:
         if moves and (values[-1] - values[0]) / (len(moves) * run.calls_per_sample) >= _least(name):
             mean = (values[-1] - values[0]) / len(moves)
             shares.append(sum(2 * move >= mean for move in moves) / len(moves))
-    return max(max(shares, default=1.0), _LEAKING_CALLS / MOST_CALLS)
+    return max(max(shares, default=1.0), _LEAKING_CALLS / MAX_CALLS)
 
 
 def _least(name: str) -> float:
     """What a series must grow by per call for its growth to say anything."""
-    return _LEAST_BLOCKS if name == PYTHON_BLOCKS else _LEAST_BYTES
+    return _MIN_BLOCKS if name == PYTHON_BLOCKS else _MIN_BYTES
 
 
 def prime_from(number: int) -> int:

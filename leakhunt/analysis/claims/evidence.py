@@ -54,7 +54,7 @@ def _unit(run: Run, series: str) -> str:
     return next((str(each.unit) for each in run.series if each.name == series), "")
 
 
-def untold(reason: Text, unit: str = "") -> ClaimMeasurement:
+def not_measurable(reason: Text, unit: str = "") -> ClaimMeasurement:
     """Nothing that can be told, and why."""
     return ClaimMeasurement(None, None, None, unit, reason)
 
@@ -62,7 +62,7 @@ def untold(reason: Text, unit: str = "") -> ClaimMeasurement:
 def no_series(context: MeasureContext) -> ClaimMeasurement:
     """The check's series was not read."""
     series = context.check.series
-    return untold(
+    return not_measurable(
         message("claims.no-series", "{series} was not recorded in this run", series=series)
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise, product
 
 from leakhunt.amounts import Amount, Rate
-from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series, untold
+from leakhunt.analysis.claims.evidence import MeasureContext, exactly, no_series, not_measurable
 from leakhunt.model.claims import ClaimMeasurement
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Run
@@ -24,7 +24,7 @@ def growth(context: MeasureContext) -> ClaimMeasurement:
     if trend is None:
         return no_series(context)
     if trend.rate is None or trend.rate_low is None or trend.rate_high is None:
-        return untold(trend.reason)
+        return not_measurable(trend.reason)
     text = message(
         "claims.growth",
         "{rate} ({low} to {high})",
@@ -47,7 +47,7 @@ def total_growth(context: MeasureContext) -> ClaimMeasurement:
     first, last = context.check.from_call, context.check.to_call
     done = context.run.calls_done
     if done < max(first or 0, last or 0):
-        return untold(
+        return not_measurable(
             plural_message(
                 "claims.ended-before", "ended after {n} call", "ended after {n} calls", done
             )
@@ -58,7 +58,9 @@ def total_growth(context: MeasureContext) -> ClaimMeasurement:
         if (first or 0) <= calls[place] <= (last if last is not None else done)
     ]
     if len(within) < 2:
-        return untold(message("claims.few-between", "fewer than two samples between these calls"))
+        return not_measurable(
+            message("claims.few-between", "fewer than two samples between these calls")
+        )
     grown = values[within[-1]] - values[within[0]]
     spoken = (calls[within[0]], calls[within[-1]])
     return _extreme(context, grown, spoken, context.is_cut_short and last is None)
@@ -75,7 +77,7 @@ def spread(context: MeasureContext) -> ClaimMeasurement:
         return no_series(context)
     judged = values[context.run.judged_from :]
     if len(judged) < 2:
-        return untold(message("claims.few-judged", "fewer than two measured samples"))
+        return not_measurable(message("claims.few-judged", "fewer than two measured samples"))
     spoken = (context.run.calls[context.run.judged_from], context.run.calls_done)
     return _extreme(context, max(judged) - min(judged), spoken, context.is_cut_short)
 
@@ -103,13 +105,13 @@ def saving(context: MeasureContext) -> ClaimMeasurement:
     base = _trend(context.reference, context.check.series)
     own = _trend(context.entry, context.check.series)
     if base is None or own is None:
-        return untold(
+        return not_measurable(
             message("claims.no-growths", "the growth of the two variants is unknown"), "share"
         )
     assert base.rate is not None and base.rate_low is not None and base.rate_high is not None
     assert own.rate is not None and own.rate_low is not None and own.rate_high is not None
     if base.rate_low <= 0:
-        return untold(
+        return not_measurable(
             message("claims.reference-level", "the growth of the reference is not significant"),
             "share",
         )
@@ -137,16 +139,16 @@ def peak_saving(context: MeasureContext) -> ClaimMeasurement:
     own = _peak(context.run, context.check.series)
     base = _peak(context.reference.run, context.check.series) if context.reference else None
     if own is None or base is None or context.reference is None:
-        return untold(
+        return not_measurable(
             message("claims.no-peaks", "the peaks of the two variants are unknown"), "share"
         )
     if context.is_cut_short:
-        return untold(
+        return not_measurable(
             message("claims.peak-cut-short", "ended early; the peak may be higher"),
             "share",
         )
     if base <= 0:
-        return untold(
+        return not_measurable(
             message("claims.reference-flat", "the reference does not grow above its start"),
             "share",
         )
@@ -173,7 +175,7 @@ def falls(context: MeasureContext) -> ClaimMeasurement:
         return no_series(context)
     steps = [later - earlier for earlier, later in pairwise(values)]
     if not steps:
-        return untold(message("claims.no-step", "only one sample, no step"), "share")
+        return not_measurable(message("claims.no-step", "only one sample, no step"), "share")
     down = sum(step < 0 for step in steps)
     text = message(
         "claims.falls",

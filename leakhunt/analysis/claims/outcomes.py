@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.amounts import Amount, Rate, Seconds
-from leakhunt.analysis.claims.evidence import MeasureContext, exactly, untold
+from leakhunt.analysis.claims.evidence import MeasureContext, exactly, not_measurable
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Suspect
 from leakhunt.model.claims import ClaimMeasurement
@@ -49,7 +49,7 @@ def worst_difference(context: MeasureContext) -> ClaimMeasurement:
     if found is None:
         return _no_results()
     if found.worst is None:
-        return untold(message("claims.no-intervals", "the results are not intervals"), "ms")
+        return not_measurable(message("claims.no-intervals", "the results are not intervals"), "ms")
     text = message(
         "claims.worst-difference",
         "{worst} in one of {compared:,} results",
@@ -66,7 +66,7 @@ def _difference(context: MeasureContext) -> Difference | None:
 
 
 def _no_results() -> ClaimMeasurement:
-    return untold(message("claims.no-results", "no results to compare with the reference"))
+    return not_measurable(message("claims.no-results", "no results to compare with the reference"))
 
 
 def verdict(context: MeasureContext) -> ClaimMeasurement:
@@ -76,7 +76,7 @@ def verdict(context: MeasureContext) -> ClaimMeasurement:
     """
     kinds = (context.entry.verdict.kind, *context.entry.verdict.also)
     if kinds[0] is Kind.INCONCLUSIVE and kinds[0] not in context.check.words:
-        return untold(message("claims.inconclusive", "the verdict is inconclusive"), "word")
+        return not_measurable(message("claims.inconclusive", "the verdict is inconclusive"), "word")
     matching = [str(kind) for kind in kinds if kind in context.check.words]
     text = joined(kinds, " and ", "")
     return ClaimMeasurement(matching[0] if matching else str(kinds[0]), None, None, "word", text)
@@ -119,7 +119,7 @@ def suspect(context: MeasureContext) -> ClaimMeasurement:
     """
     attribution = context.entry.attribution
     if attribution is None:
-        return untold(
+        return not_measurable(
             message("claims.no-suspects", "no suspects: no growth, or the run was not a hunt"),
             "share",
         )
@@ -129,7 +129,7 @@ def suspect(context: MeasureContext) -> ClaimMeasurement:
         return exactly(0.0, "share", _unnamed(context.check.names, first))
     shares = [each.share for each in named if each.share is not None]
     if len(shares) < len(named):
-        return untold(
+        return not_measurable(
             message("claims.no-shares", "the suspects' share of the growth is unknown"),
             "share",
         )
@@ -183,7 +183,7 @@ def largest_finding(context: MeasureContext) -> ClaimMeasurement:
         if run.plan.variant == context.run.plan.variant and run.plan.instrument in watchers
     ]
     if not watched:
-        return untold(
+        return not_measurable(
             message("claims.not-watched", "not instrumented by {instrument}", instrument=wanted),
             "bytes",
         )
@@ -221,7 +221,9 @@ def failed(context: MeasureContext) -> ClaimMeasurement:
     """
     load_summary = context.entry.load_summary
     if load_summary is None or not load_summary.requests:
-        return untold(message("claims.no-requests", "not a soak, or no request was made"), "share")
+        return not_measurable(
+            message("claims.no-requests", "not a soak, or no request was made"), "share"
+        )
     text = message(
         "claims.failed",
         "{share:.3g} %: {failed:,} of {requests:,} requests",

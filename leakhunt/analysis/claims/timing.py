@@ -7,7 +7,7 @@ from math import exp, hypot, log, sqrt
 from statistics import median
 
 from leakhunt.amounts import Seconds
-from leakhunt.analysis.claims.evidence import MeasureContext, untold
+from leakhunt.analysis.claims.evidence import MeasureContext, not_measurable
 from leakhunt.analysis.comparison.intervals import mean_of
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS, log_ratio
 from leakhunt.analysis.student import student
@@ -17,10 +17,10 @@ from leakhunt.model.series import AUDIO, DURATION
 from leakhunt.text.message import message
 
 # Fewer times than this have no spread to speak of.
-FEWEST_TIMES = 3
+MIN_TIMES = 3
 # Of fewer samples than the comparison of runs asks for, each is a time of its own.
 _FREEDOM_BETWEEN_RUNS = 9
-_LEAST_SECONDS = 1e-9
+_MIN_SECONDS = 1e-9
 _TENTH = 10
 _NANOSECONDS = 1e9
 
@@ -33,10 +33,12 @@ def time_ratio(context: MeasureContext) -> ClaimMeasurement:
     judged calls.
     """
     if context.reference is None:
-        return untold(message("claims.no-reference", "the reference was not run"), "ratio")
+        return not_measurable(message("claims.no-reference", "the reference was not run"), "ratio")
     base, own = context.reference.run, context.run
     if not all(each.samples.get(DURATION) for each in (base, own)):
-        return untold(message("claims.no-times", "times were not recorded in both runs"), "ratio")
+        return not_measurable(
+            message("claims.no-times", "times were not recorded in both runs"), "ratio"
+        )
     compared = log_ratio(base, own)
     if compared is not None:
         before, after, mean = compared
@@ -46,9 +48,9 @@ def time_ratio(context: MeasureContext) -> ClaimMeasurement:
 
 def _apart(before: Sequence[float], after: Sequence[float]) -> ClaimMeasurement:
     """Of few samples: how each run varies, and how runs of the same work do."""
-    if min(len(before), len(after)) < FEWEST_TIMES:
-        return untold(
-            message("claims.few-calls", "fewer than {n} measured calls", n=FEWEST_TIMES), "ratio"
+    if min(len(before), len(after)) < MIN_TIMES:
+        return not_measurable(
+            message("claims.few-calls", "fewer than {n} measured calls", n=MIN_TIMES), "ratio"
         )
     widths = [_half_width(each) for each in (before, after)]
     between = student(_FREEDOM_BETWEEN_RUNS) * SPREAD_BETWEEN_RUNS * sqrt(2)
@@ -67,12 +69,12 @@ def slowdown(context: MeasureContext) -> ClaimMeasurement:
     tenth = run.calls_done / _TENTH
     first = [each for call, each in times if call <= tenth]
     last = [each for call, each in times if call > run.calls_done - tenth]
-    if min(len(first), len(last)) < FEWEST_TIMES:
-        return untold(
+    if min(len(first), len(last)) < MIN_TIMES:
+        return not_measurable(
             message(
                 "claims.short-tenth",
                 "one tenth of the calls has fewer than {n} samples",
-                n=FEWEST_TIMES,
+                n=MIN_TIMES,
             )
         )
     before, after = median(first), median(last)
@@ -90,8 +92,8 @@ def time_per_minute(context: MeasureContext) -> ClaimMeasurement:
     audio = run.samples.get(AUDIO, ())[run.judged_from : run.samples_done]
     work = run.samples.get(DURATION, ())[run.judged_from : run.samples_done]
     heard = [(spent, each) for spent, each in zip(work, audio, strict=False) if each > 0]
-    if len(heard) < FEWEST_TIMES:
-        return untold(
+    if len(heard) < MIN_TIMES:
+        return not_measurable(
             message("claims.no-audio", "the scenario does not report the length of its audio")
         )
     total = sum(each for _, each in heard)
@@ -117,7 +119,7 @@ def _seconds(run: Run, first_sample: int) -> list[tuple[int, float]]:
     places = range(first_sample, min(run.samples_done, len(durations)))
     since = [calls[place] - (calls[place - 1] if place else 0) for place in places]
     return [
-        (calls[place], max(durations[place] / made / _NANOSECONDS, _LEAST_SECONDS))
+        (calls[place], max(durations[place] / made / _NANOSECONDS, _MIN_SECONDS))
         for place, made in zip(places, since, strict=True)
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.run import Run
 
 
@@ -21,7 +21,7 @@ def common_samples(before: Run, after: Run) -> tuple[Sequence[int], Sequence[int
         return None
     places = [_places(run) for run in (before, after)]
     calls = [call for call in places[0] if call in places[1]]
-    if len(calls) < FEWEST_SAMPLES or not _even(calls, before.calls_per_sample):
+    if len(calls) < MIN_SAMPLES or not _even(calls, before.calls_per_sample):
         return None
     return [places[0][call] for call in calls], [places[1][call] for call in calls]
 

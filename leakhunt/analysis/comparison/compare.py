@@ -10,7 +10,7 @@ from leakhunt.analysis.comparison.environments import mismatches
 from leakhunt.analysis.comparison.metrics import lines
 from leakhunt.analysis.comparison.statements import difference_of, statement
 from leakhunt.analysis.comparison.suspects import suspect_changes
-from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.analysis.verdict.result_diff import difference
 from leakhunt.model.comparison import (
     TIME,
@@ -61,7 +61,7 @@ def _by_variant(side: Side) -> dict[_Key, tuple[JudgedRun, ...]]:
     found: dict[_Key, tuple[JudgedRun, ...]] = {}
     for entry in side.entries:
         key = (entry.run.plan.scenario, entry.variant)
-        found[key] = (*found.get(key, ()), replace(entry, run=evenly(entry.run)))
+        found[key] = (*found.get(key, ()), replace(entry, run=resampled(entry.run)))
     return found
 
 

@@ -50,7 +50,7 @@ _APART = {
     ),
 }
 # A rate between two collections says nothing of its own spread.
-_FEWEST_PIECES = 2
+_MIN_PIECES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,13 @@ def growth(before: Profile, after: Profile, series: str) -> Growth | None:
     measured = _by_floors(before, after, series)
     if measured is None or not any(course.by_collections for course in courses):
         return measured
-    left = _by_collections(*courses)
-    if left is None:
+    collected = _by_collections(*courses)
+    if collected is None:
         return measured
     return Growth(
-        left.before,
-        left.after,
-        _corrected(measured.difference, left.difference.value),
+        collected.before,
+        collected.after,
+        _corrected(measured.difference, collected.difference.value),
         message(
             "comparison.corrected",
             "{rests_on}, corrected for cyclic garbage",
@@ -117,10 +117,10 @@ def _by_collections(before: GrowthCourse, after: GrowthCourse) -> Growth | None:
         "comparison.same-collections",
         "live after gc.collect(), the same calls of one run each",
     )
-    if len(pieces[0]) < _FEWEST_PIECES:
+    if len(pieces[0]) < _MIN_PIECES:
         pieces = [list(pairwise(calls)) for calls in points]
         rests_on = message("comparison.collections", "live after gc.collect(), one run each")
-    if min(map(len, pieces)) < _FEWEST_PIECES:
+    if min(map(len, pieces)) < _MIN_PIECES:
         return None
     rates, spans = zip(*map(_rates, points, pieces), strict=True)
     means = [pooled(each, span) for each, span in zip(rates, spans, strict=True)]

@@ -10,9 +10,9 @@ from statistics import fmean
 from leakhunt.analysis.comparison.growth import growth
 from leakhunt.analysis.comparison.intervals import Mean, between_runs
 from leakhunt.analysis.comparison.profiles import profile, together
-from leakhunt.analysis.comparison.times import paired_ratio, ratio_apart
+from leakhunt.analysis.comparison.times import paired_ratio, ratio_difference
 from leakhunt.analysis.verdict.judge import tolerance_of
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.allocators import ALLOCATOR, ROUNDING_SHARE, allocator_of
 from leakhunt.model.attribution import Interval
 from leakhunt.model.baseline import GrowthCourse, Profile
@@ -121,7 +121,7 @@ def _too_few(before: _Profiles, after: _Profiles, series: str) -> Text:
         "comparison.few-judged-samples",
         "{judged} measured samples; needs {fewest_samples}",
         judged=min(each.judged for each in (*before, *after)),
-        fewest_samples=FEWEST_SAMPLES,
+        fewest_samples=MIN_SAMPLES,
     )
 
 
@@ -218,7 +218,7 @@ def _time_line(before: _Profiles, after: _Profiles) -> Iterator[Metric]:
         return
     line = Metric(TIME, _TIME_TITLE, Unit.NANOSECONDS, *_NOTHING_YET)
     if len(before) == len(after) == 1:
-        ratio = paired_ratio if before[0].pairs_with(after[0]) else ratio_apart
+        ratio = paired_ratio if before[0].pairs_with(after[0]) else ratio_difference
         found = ratio(times[0][0], times[1][0])
         if found is None:
             yield replace(line, reason=_too_few(before, after, DURATION))

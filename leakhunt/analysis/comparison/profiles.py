@@ -17,7 +17,7 @@ from leakhunt.analysis.comparison.environments import facts
 from leakhunt.analysis.comparison.times import times, times_over
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
 from leakhunt.analysis.verdict.resampling import distance
-from leakhunt.analysis.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import DISCARDED_SHARE, MIN_SAMPLES
 from leakhunt.analysis.verdict.trend import FINE_BLOCKS, Floats, fine_floors, floors
 from leakhunt.model.baseline import GrowthCourse, Profile, Times
 from leakhunt.model.report import JudgedRun
@@ -117,7 +117,7 @@ def floor_steps(heights: Floats, calls_per_sample: float) -> Floats | None:
 
     The first quarter of `heights` is left out, as by the verdict.
     """
-    if len(heights) < FEWEST_SAMPLES:
+    if len(heights) < MIN_SAMPLES:
         return None
     fine, width = fine_floors(heights[int(len(heights) * DISCARDED_SHARE) :])
     floor = floors(fine)

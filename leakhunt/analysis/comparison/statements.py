@@ -16,7 +16,7 @@ from leakhunt.text.message import Message, Text, joined, message
 
 _DIFFERS = (Conclusion.INCREASE, Conclusion.DECREASE)
 # Where nothing differs, so many figures say what would have been seen.
-_MOST_LIMITS = 2
+_MAX_LIMITS = 2
 
 
 def statement(pair: Pair, despite: bool) -> Text:
@@ -162,7 +162,7 @@ def _no_difference(by_name: Mapping[str, Metric], work: Work) -> Message:
                 amount=quantity(line, line.would_show or 0.0, work),
                 title=line.title,
             )
-            for line in found[:_MOST_LIMITS]
+            for line in found[:_MAX_LIMITS]
         )
         return message(
             "comparison.no-difference-in-memory",

@@ -16,7 +16,7 @@ from leakhunt.analysis.comparison.alignment import common_samples
 from leakhunt.analysis.comparison.intervals import Mean, mean_of
 from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.cost import cost
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.analysis.verdict.trend import BLOCKS
 from leakhunt.model.baseline import Times
 from leakhunt.model.run import Run
@@ -28,14 +28,14 @@ from leakhunt.model.series import DURATION
 SPREAD_BETWEEN_RUNS = 0.057
 _FREEDOM_BETWEEN_RUNS = 9
 # A clock that saw nothing pass.
-_LEAST_SECONDS = 1e-9
+_MIN_SECONDS = 1e-9
 
 
 def times(run: Run) -> Times:
     """The times of the judged calls of a run that has read ``duration``."""
     spent = cost(run, None)
     return Times(
-        max(spent.median_seconds, _LEAST_SECONDS) if spent is not None else None,
+        max(spent.median_seconds, _MIN_SECONDS) if spent is not None else None,
         _block_medians(_seconds(run, range(run.judged_from, run.samples_done))),
     )
 
@@ -53,7 +53,7 @@ def log_ratio(before: Run, after: Run) -> tuple[float, float, Mean] | None:
     """
     common = common_samples(before, after)
     if common is None:
-        return ratio_apart(times(before), times(after))
+        return ratio_difference(times(before), times(after))
     return paired_ratio(times_over(before, common[0]), times_over(after, common[1]))
 
 
@@ -69,7 +69,7 @@ def paired_ratio(before: Times, after: Times) -> tuple[float, float, Mean] | Non
     return _ratio(before, after, ratios.half_width)
 
 
-def ratio_apart(before: Times, after: Times) -> tuple[float, float, Mean] | None:
+def ratio_difference(before: Times, after: Times) -> tuple[float, float, Mean] | None:
     """As `paired_ratio`, of runs whose samples stand at other calls: each varies by itself."""
     if not (before.blocks and after.blocks):
         return None
@@ -95,7 +95,7 @@ def _seconds(run: Run, places: Sequence[int]) -> list[float]:
     durations = run.samples[DURATION]
     each = [_calls_of(run, place) * 1e9 for place in places]
     spent = (durations[place] / calls for place, calls in zip(places, each, strict=True))
-    return [max(seconds, _LEAST_SECONDS) for seconds in spent]
+    return [max(seconds, _MIN_SECONDS) for seconds in spent]
 
 
 def _calls_of(run: Run, place: int) -> int:
@@ -106,7 +106,7 @@ def _calls_of(run: Run, place: int) -> int:
 
 
 def _block_medians(seconds: Sequence[float]) -> tuple[float, ...]:
-    if len(seconds) < FEWEST_SAMPLES:
+    if len(seconds) < MIN_SAMPLES:
         return ()
     length = len(seconds) // BLOCKS
     cuts = [seconds[block * length : (block + 1) * length] for block in range(BLOCKS)]

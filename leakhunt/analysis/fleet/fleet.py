@@ -12,7 +12,7 @@ from leakhunt.amounts import Seconds
 from leakhunt.analysis.fleet.foreign_run import ForeignRun, foreign_run
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.lives import RESTARTED, births
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.fleet import Course, FleetCurve, FleetReport, JudgedInstance
 from leakhunt.model.foreign import MeasuredFleet, MeasuredSeries
 from leakhunt.model.kinds import Kind
@@ -39,8 +39,8 @@ def fleet_report(fleet: MeasuredFleet, generator: str, limit_bytes: int | None) 
 def _order(each: JudgedInstance) -> tuple[float, int, float, str]:
     """By the time that is left, then by what memory does, then by how fast."""
     courses = list(Course)
-    left = inf if each.seconds_left is None else each.seconds_left
-    return left, courses.index(each.course), -(each.rate or 0.0), each.instance
+    seconds_left = inf if each.seconds_left is None else each.seconds_left
+    return seconds_left, courses.index(each.course), -(each.rate or 0.0), each.instance
 
 
 def judged_instance(series: MeasuredSeries, limit_bytes: int | None = None) -> JudgedInstance:
@@ -53,8 +53,8 @@ def judged_instance(series: MeasuredSeries, limit_bytes: int | None = None) -> J
     course = course_of(run, trend, verdict)
     is_level = course in (Course.LEVEL, Course.LEVELLED)
     forecast = None if is_level else verdict.forecast
-    left, soonest, latest = _time_left(forecast, series, limit)
-    if course is Course.UNDECIDED and left is None and limit is not None:
+    seconds_left, soonest, latest = _time_left(forecast, series, limit)
+    if course is Course.UNDECIDED and seconds_left is None and limit is not None:
         soonest = _soonest(trend, limit - series.last_bytes)
     values = run.samples[MEMORY]
     return JudgedInstance(
@@ -74,7 +74,7 @@ def judged_instance(series: MeasuredSeries, limit_bytes: int | None = None) -> J
         rate_low=trend.rate_low,
         rate_high=trend.rate_high,
         level_after_seconds=trend.level_after if course is Course.LEVELLED else None,
-        seconds_left=left,
+        seconds_left=seconds_left,
         seconds_soonest=soonest,
         seconds_latest=latest,
         caveats=tuple(_caveats(series, made, course)),
@@ -84,7 +84,7 @@ def judged_instance(series: MeasuredSeries, limit_bytes: int | None = None) -> J
 
 def course_of(run: Run, trend: Trend, verdict: Verdict) -> Course:
     """What memory does, by its trend and by what becomes of it."""
-    if trend.samples < FEWEST_SAMPLES:
+    if trend.samples < MIN_SAMPLES:
         return Course.TOO_SHORT
     if verdict.kind is Kind.OUTSIDE_GROWTH or trend.status is Status.LEAK:
         return Course.GROWS

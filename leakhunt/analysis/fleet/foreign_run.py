@@ -33,8 +33,8 @@ _MAD = 0.6745
 # median life is shorter than this number of stretches, drops are a sawtooth and no restarts.
 _SHORTEST_LIFE = 12
 # Most samples of a series; fewer where most of it is gaps.
-_MOST_SAMPLES = 4096
-_LEAST_STEP_SECONDS = 1.0
+_MAX_SAMPLES = 4096
+_MIN_STEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ def foreign_run(series: MeasuredSeries, limit_bytes: int | None = None) -> Forei
     floors = np.asarray(series.floors, dtype=float)
     starts = [start - float(seconds[0]) for start in series.starts]
     seconds = seconds - seconds[0]
-    step = max(series.step_seconds, _LEAST_STEP_SECONDS)
+    step = max(series.step_seconds, _MIN_STEP_SECONDS)
     if len(seconds) > 1:
-        step = max(step, float(seconds[-1]) / _MOST_SAMPLES, _usual(seconds))
+        step = max(step, float(seconds[-1]) / _MAX_SAMPLES, _usual(seconds))
     if series.step_seconds < step:
         seconds, floors = _floors_of(seconds, floors, step)
     values: list[int] = []

@@ -9,7 +9,7 @@ from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.analysis.comparison.times import SPREAD_BETWEEN_RUNS
 from leakhunt.analysis.student import student
 from leakhunt.analysis.verdict.cost import cost
-from leakhunt.analysis.verdict.series import FEWEST_FOR_CLEAN
+from leakhunt.analysis.verdict.series import MIN_FOR_CLEAN
 from leakhunt.model.gate import Budget, BudgetResult, GateAnswer
 from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
@@ -76,7 +76,7 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
     }
     # The verdict may know more than these bounds: blocks that come to no bytes, say, are no growth.
     known_clean = trend.status is Status.NO_LEAK and budget.amount <= trend.tolerance
-    if (high <= limit or known_clean) and trend.samples >= FEWEST_FOR_CLEAN:
+    if (high <= limit or known_clean) and trend.samples >= MIN_FOR_CLEAN:
         reason = message("gate.at-most", "at most {high}", high=figures["high"])
         if run.outcome.ending is Ending.OK:
             return _checked(budget, trend.unit, GateAnswer.WITHIN_BUDGET, reason, trend)
@@ -90,7 +90,7 @@ def rate(entry: JudgedRun, budget: Budget) -> BudgetResult:
         reason = message(
             "gate.few-samples",
             "at most {high} so far ({samples} samples; needs {fewest})",
-            high=figures["high"], samples=trend.samples, fewest=FEWEST_FOR_CLEAN,
+            high=figures["high"], samples=trend.samples, fewest=MIN_FOR_CLEAN,
         )  # fmt: skip
     else:
         reason = message(

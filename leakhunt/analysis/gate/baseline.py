@@ -14,8 +14,8 @@ from leakhunt.analysis.comparison.environments import mismatches
 from leakhunt.analysis.comparison.profiles import profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.verdict.after_gc import remains_between
-from leakhunt.analysis.verdict.resampling import evenly
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.resampling import resampled
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.baseline import (
     DEVICE,
     LIBC,
@@ -73,11 +73,11 @@ def unfit_reason(entries: Sequence[JudgedRun]) -> Text:
                 file=run.file, told=run.outcome.ending, reason=run.outcome.reason,
             )  # fmt: skip
         judged = run.samples_done - run.judged_from
-        if judged < FEWEST_SAMPLES:
+        if judged < MIN_SAMPLES:
             return message(
                 "baseline.few-samples",
                 "{file}: {judged} measured samples; needs {fewest_samples}",
-                file=run.file, judged=judged, fewest_samples=FEWEST_SAMPLES,
+                file=run.file, judged=judged, fewest_samples=MIN_SAMPLES,
             )  # fmt: skip
     first, *others = (entry.run for entry in entries)
     for other in others:
@@ -97,7 +97,7 @@ def baseline_variant(entries: Sequence[JudgedRun]) -> BaselineVariant:
 
     None of them has an `unfit_reason`.
     """
-    entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
+    entries = [replace(entry, run=resampled(entry.run)) for entry in entries]
     profiles = [profile(entry) for entry in entries]
     if len(profiles) > 1:
         profiles = [_as_repeat(each) for each in profiles]

@@ -11,7 +11,7 @@ from leakhunt.analysis.comparison.metrics import lines_of
 from leakhunt.analysis.comparison.profiles import over_calls_of, profile
 from leakhunt.analysis.comparison.statements import difference_of
 from leakhunt.analysis.gate.baseline import environment_of
-from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.model.baseline import PYTHON, Baseline, BaselineVariant, Environment
 from leakhunt.model.comparison import NOT_SET, Matter, Metric, Mismatch
 from leakhunt.model.report import JudgedRun
@@ -27,7 +27,7 @@ def against_baseline(
     As of two sides of `leakhunt compare`. One run of each is compared block by block if it made
     the calls of the other, else each by itself; of repeats the spread between runs tells.
     """
-    entries = [replace(entry, run=evenly(entry.run)) for entry in entries]
+    entries = [replace(entry, run=resampled(entry.run)) for entry in entries]
     if len(saved.profiles) == len(entries) == 1:
         profiles = [over_calls_of(saved.profiles[0], entries[0])]
     else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from leakhunt.amounts import Rate
-from leakhunt.analysis.attribution.attribute import EXPLAINED_SHARE
+from leakhunt.analysis.attribution.coverage import EXPLAINED_SHARE
 from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.check import check_all, default_budgets
 from leakhunt.analysis.verdict.series import default_tolerance
@@ -14,6 +14,7 @@ from leakhunt.model.attribution import Attribution, Suspect
 from leakhunt.model.gate import (
     Acceptance,
     BaselineDifference,
+    Budget,
     BudgetResult,
     Extent,
     GateAnswer,
@@ -42,15 +43,7 @@ def answer_on(
         result = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
         return replace(result, entries=tuple(entries), attempts=attempts)
     is_compared = difference is not None and not difference.refusal
-    budgets = terms.budgets
-    # With a budget for memory, what that may do is said; a budget for descriptors, say, is one more
-    # thing to keep, and none less.
-    if not is_compared and not any(
-        has_role(budget.series, SeriesRole.LIVE, SeriesRole.RETAINED) for budget in budgets
-    ):
-        own = {budget.series for budget in budgets}
-        defaults = default_budgets(entries)
-        budgets = (*budgets, *(each for each in defaults if each.series not in own))
+    budgets = terms.budgets if is_compared else _with_defaults(terms.budgets, entries)
     attribution = next((each.attribution for each in entries if each.attribution is not None), None)
     suspects = attribution.suspects if attribution is not None else ()
     accepted = tuple(_accepted(suspects, terms))
@@ -80,6 +73,17 @@ def answer_on(
         mismatches=difference.mismatches if difference is not None else (),
         reason=refusal,
     )
+
+
+def _with_defaults(budgets: Sequence[Budget], entries: Sequence[JudgedRun]) -> Sequence[Budget]:
+    """The budgets, and that nothing may leak, unless one of them is about memory.
+
+    A budget for descriptors, say, is one more thing to keep, and none less.
+    """
+    if any(has_role(budget.series, SeriesRole.LIVE, SeriesRole.RETAINED) for budget in budgets):
+        return budgets
+    own = {budget.series for budget in budgets}
+    return (*budgets, *(each for each in default_budgets(entries) if each.series not in own))
 
 
 def not_measured(scenario: str, variant: str, reason: Text) -> VariantResult:
@@ -135,8 +139,8 @@ def _accepted_growth(
         return check
     if check.unit is Unit.COUNT and not _explain_count(check, [suspect for suspect, _ in accepted]):
         return check
-    left = sum(_counts_as(suspect, check) for suspect in counting)
-    if left > max(check.budget.amount, default_tolerance(check.unit, 1)):
+    remaining = sum(_counts_as(suspect, check) for suspect in counting)
+    if remaining > max(check.budget.amount, default_tolerance(check.unit, 1)):
         return check
     reason = message(
         "gate.accepted",

@@ -19,22 +19,22 @@ from leakhunt.text.message import message
 def garbage(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Objects of cyclic garbage per call."""
     run = entry.run
-    left = garbage_objects(run)
-    if left is None:
+    objects = garbage_objects(run)
+    if objects is None:
         reason = no_sample(run) if not run.samples_done else message(
             "gate.no-garbage-counts",
             "fewer than three collections with a count of their objects; measure again",
         )  # fmt: skip
         return BudgetResult(budget, Unit.COUNT, GateAnswer.NOT_MEASURED, reason)
-    low, high = min(left.pieces), max(left.pieces)
+    low, high = min(objects.pieces), max(objects.pieces)
     answer = answer_between(low, high, budget.amount)
-    told = message(
+    text = message(
         "gate.garbage",
         "objects of cyclic garbage: {rate} ({low} to {high} between collections)",
-        rate=Rate(left.rate, Unit.COUNT, run.plan.work),
+        rate=Rate(objects.rate, Unit.COUNT, run.plan.work),
         low=Rate(low, Unit.COUNT, run.plan.work),
         high=Rate(high, Unit.COUNT, run.plan.work),
     )
     if run.outcome.ending is not Ending.OK and answer is GateAnswer.WITHIN_BUDGET:
         answer = GateAnswer.INCONCLUSIVE
-    return BudgetResult(budget, Unit.COUNT, answer, with_ending(told, run), left.rate, low, high)
+    return BudgetResult(budget, Unit.COUNT, answer, with_ending(text, run), objects.rate, low, high)

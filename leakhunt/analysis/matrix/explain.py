@@ -13,7 +13,7 @@ from leakhunt.model.verdict import Status
 from leakhunt.text.message import Message, Text, message
 
 # More axes together are no explanation.
-_MOST_AXES = 2
+_MAX_AXES = 2
 # The growth of two values differs if one is this many times the other.
 _APART = 1.5
 
@@ -89,7 +89,7 @@ def _decision(axes: Sequence[Axis], results: Sequence[CellResult]) -> Iterator[M
         yield text
         return
     names = [axis.name for axis in axes if len(axis.values) > 1]
-    for count in range(1, _MOST_AXES + 1):
+    for count in range(1, _MAX_AXES + 1):
         for chosen in combinations(names, count):
             split = _splits(chosen, results)
             if split is not None:

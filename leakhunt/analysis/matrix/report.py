@@ -29,7 +29,7 @@ from leakhunt.text.message import Text, message
 # Cells whose rates are no further apart grow alike: one of them is hunted.
 ALIKE = 1.5
 # More groups of leaking cells are not hunted.
-MOST_HUNTED = 6
+MAX_HUNTED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def to_hunt(results: Sequence[CellResult]) -> list[Cell]:
     for each in results:
         if each.status_alone is Status.LEAK and not any(_alike(each, other) for other in chosen):
             chosen.append(each)
-    return [each.cell for each in chosen[:MOST_HUNTED]]
+    return [each.cell for each in chosen[:MAX_HUNTED]]
 
 
 def _title(plan: MatrixPlan, results: Sequence[CellResult]) -> str:
@@ -184,7 +184,7 @@ def seconds_each(results: Sequence[CellRecord]) -> float | None:
     return median(taken) if taken else None
 
 
-def cell_told(result: CellResult) -> Text:
+def cell_sentence(result: CellResult) -> Text:
     """What a cell came to, in a few words: ``leak, 4.00 KiB/call (8.1 s)``."""
     seconds = Seconds(result.record.seconds)
     if result.status is None:

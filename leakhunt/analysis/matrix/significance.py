@@ -14,8 +14,8 @@ from math import exp, log
 import numpy as np
 
 from leakhunt.analysis.verdict.judge import tolerance_of
-from leakhunt.analysis.verdict.resampling import distance, evenly
-from leakhunt.analysis.verdict.series import DISCARDED_SHARE, FEWEST_SAMPLES
+from leakhunt.analysis.verdict.resampling import distance, resampled
+from leakhunt.analysis.verdict.series import DISCARDED_SHARE, MIN_SAMPLES
 from leakhunt.analysis.verdict.trend import BLOCKS, Floats, fine_floors, floors, kendall_tail
 from leakhunt.model.run import Run
 from leakhunt.model.series import leak_series
@@ -26,7 +26,7 @@ def p_value(run: Run) -> float | None:
 
     The smallest of its series, times their number.
     """
-    even = evenly(run)
+    even = resampled(run)
     found = [
         _of_series(even, series.name, tolerance_of(series.name, series.unit, distance(even)))
         for series in even.series
@@ -38,7 +38,7 @@ def p_value(run: Run) -> float | None:
 
 def _of_series(run: Run, name: str, tolerance: float) -> float | None:
     readings = np.asarray(run.samples[name][run.judged_from : run.samples_done])
-    if len(readings) < FEWEST_SAMPLES:
+    if len(readings) < MIN_SAMPLES:
         return None
     heights: Floats = (readings - readings[:1]).astype(float)
     fine, width = fine_floors(heights[int(len(heights) * DISCARDED_SHARE) :])

@@ -1,1 +1,1 @@
-"""What calls take at their height, and the memory limit that allows for it."""
+"""What calls take at their peak, and the memory limit that allows for it."""

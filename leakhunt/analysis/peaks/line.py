@@ -9,7 +9,7 @@ from statistics import fmean
 from leakhunt.analysis.student import student
 from leakhunt.model.peaks import PeakLine, PeakPoint, PredictedPeak
 
-_FEWEST_POINTS = 5
+_MIN_POINTS = 5
 # The largest input is at least so many times the smallest, or there is no slope to speak of.
 _RANGE = 1.5
 
@@ -20,7 +20,7 @@ def fitted(points: Sequence[PeakPoint], unit: str, base_bytes: float) -> PeakLin
     `base_bytes` is the RSS that the peaks are counted from.
     """
     sizes = [point.input for point in points]
-    if len(points) < _FEWEST_POINTS or min(sizes) <= 0 or max(sizes) < _RANGE * min(sizes):
+    if len(points) < _MIN_POINTS or min(sizes) <= 0 or max(sizes) < _RANGE * min(sizes):
         return None
     taken = [float(point.size_bytes) for point in points]
     mean, level = fmean(sizes), fmean(taken)

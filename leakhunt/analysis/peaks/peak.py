@@ -1,4 +1,4 @@
-"""What the calls of a run take at their height. Pure."""
+"""What the calls of a run take at their peak. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from leakhunt.amounts import Amount
+from leakhunt.analysis.peaks.holders import peak_holders
 from leakhunt.analysis.peaks.line import fitted, predicted
 from leakhunt.model.peaks import Peak, PeakLine, PeakPoint, PredictedPeak
 from leakhunt.model.run import Run
@@ -23,8 +24,8 @@ _HALF_AN_HOUR = 1800.0
 _LARGER = 5.0
 
 
-def peak(run: Run) -> Peak | None:
-    """The peak of a run; None where no peaks were read."""
+def peak(run: Run, instrumented: Sequence[Run] = ()) -> Peak | None:
+    """The peak of a run, with what runs of it under instruments saw; None: no peaks were read."""
     heights = run.samples.get(PEAK_RSS, ())[: run.samples_done]
     if not heights:
         return None
@@ -47,11 +48,12 @@ def peak(run: Run) -> Peak | None:
         line=line,
         predicted=larger,
         sentence=_sentence(highest, max(call_bytes, 0), line, larger),
+        holders=peak_holders(instrumented),
     )
 
 
 def _rows(run: Run) -> Sequence[Sequence[int]]:
-    """Of the calls after the run: input, RSS before, at its height, and after."""
+    """Of the calls after the run: input, RSS before, at its peak, and after."""
     note: Mapping[str, Any] | None
     note = next((each for each in run.notes if each.get("kind") == "peaks"), None)
     return [] if note is None else [row for row in note.get("calls", ()) if len(row) == 4]
@@ -86,7 +88,7 @@ def _sentence(
     if line is None:
         return message(
             "peak.call",
-            "Peak: highest RSS {highest}; a call takes up to {taken} at its height",
+            "Peak: highest RSS {highest}; a call takes up to {taken} at its peak",
             highest=Amount(highest),
             taken=Amount(call_bytes),
         )

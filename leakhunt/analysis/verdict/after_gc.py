@@ -13,7 +13,7 @@ from statistics import median_low
 
 from leakhunt.amounts import Rate
 from leakhunt.analysis.verdict.series import DISCARDED_SHARE, default_tolerance
-from leakhunt.analysis.verdict.trend import LEAST_LATER_SHARE
+from leakhunt.analysis.verdict.trend import MIN_LATER_SHARE
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import GARBAGE_OBJECTS, LIVE_HEAP, PYTHON_LIVE, SERIES, Unit
@@ -22,14 +22,14 @@ from leakhunt.text.message import Text, joined, message
 
 _COLLECTED_STEPS = ("look_collected", "collected")
 # Before, within and after: fewer show no course.
-_FEWEST_POINTS = 3
+_MIN_POINTS = 3
 # What collections left is level if they left nothing in so much of the judged calls, at the end,
 # after they had left something so often: rare events are not over because none came for a while.
 _LEVEL_SHARE = 0.5
-_FEWEST_GROWING_PIECES = 3
+_MIN_GROWING_PIECES = 3
 # The part of the tolerance that is clearly less than it.
 _CLEARLY_LESS = 0.5
-# Growth in every one of so many stretches between looks, which each are half as long again as the
+# Growth in every one of so many segments between checks, which each are half as long again as the
 # one before, is a leak.
 _STEADY_PIECES = 4
 # Garbage recurs from this number of objects per call on: what is made once leaves some as well.
@@ -75,7 +75,7 @@ def remains_between(points: Sequence[tuple[int, int]]) -> Remains | None:
     """`remains`, of calls made and reading after each collection; None with fewer than three."""
     spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
     spans = [(calls, growth) for calls, growth in spans if calls > 0]
-    if len(spans) < _FEWEST_POINTS - 1:
+    if len(spans) < _MIN_POINTS - 1:
         return None
     calls, growth = (sum(column) for column in zip(*spans, strict=True))
     return Remains(
@@ -111,7 +111,7 @@ def leaves_cycles(run: Run) -> bool | None:
     What a collection frees beside is in the interpreter's free lists, which it empties.
     """
     points = collected_points(run, GARBAGE_OBJECTS)
-    if len(points) < _FEWEST_POINTS:
+    if len(points) < _MIN_POINTS:
         points = collected_points(run, GARBAGE_OBJECTS, first_sample=1)
     spans = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in pairwise(points)]
     rates = [objects / calls for calls, objects in spans if calls > 0]
@@ -124,37 +124,37 @@ def without_garbage(trend: Trend, run: Run) -> Trend:
         return trend
     if (in_bytes := _in_bytes(trend, run)) is not None:
         return in_bytes
-    left = remains(run, trend.series)
-    return trend if left is None else _corrected(trend, run, left)
+    remaining = remains(run, trend.series)
+    return trend if remaining is None else _corrected(trend, run, remaining)
 
 
-def _corrected(trend: Trend, run: Run, left: Remains) -> Trend:
-    rate = Rate(left.rate, trend.unit, run.plan.work)
-    if max(left.pieces) <= trend.tolerance:
-        return _not_live(trend, run, left, rate)
-    after = _level_after(left, trend.tolerance) if garbage_matters(run) else None
+def _corrected(trend: Trend, run: Run, remaining: Remains) -> Trend:
+    rate = Rate(remaining.rate, trend.unit, run.plan.work)
+    if max(remaining.pieces) <= trend.tolerance:
+        return _not_live(trend, run, remaining, rate)
+    after = _level_after(remaining, trend.tolerance) if garbage_matters(run) else None
     if after is not None:
-        rest = left.since(after)
+        rest = remaining.since(after)
         reason = message(
             "verdict.left_nothing_more",
             "{rate} after gc.collect() since it is level",
             rate=Rate(rest.rate, trend.unit, run.plan.work),
         )
         level = _by_collections(trend, rest, Status.NO_LEAK, Shape.FILLING_CACHE, reason)
-        return replace(level, level_after=sum(left.spans[:after]))
+        return replace(level, level_after=sum(remaining.spans[:after]))
     if trend.status is Status.LEAK:
-        return trend if run.collects else _leak_without_garbage(trend, left, run.plan.work)
-    if not _is_steady(left, trend.tolerance):
+        return trend if run.collects else _leak_without_garbage(trend, remaining, run.plan.work)
+    if not _is_steady(remaining, trend.tolerance):
         return trend
     reason = message(
         "verdict.left_every_time",
         "grows by {rate} after gc.collect(), at every interim check",
         rate=rate,
     )
-    return _by_collections(trend, left, Status.LEAK, Shape.LINEAR, reason)
+    return _by_collections(trend, remaining, Status.LEAK, Shape.LINEAR, reason)
 
 
-def _not_live(trend: Trend, run: Run, left: Remains, rate: Rate) -> Trend:
+def _not_live(trend: Trend, run: Run, remaining: Remains, rate: Rate) -> Trend:
     """What rises between collections only: cycles, or memory that is free already."""
     if leaves_cycles(run) is False:
         free = message(
@@ -162,46 +162,51 @@ def _not_live(trend: Trend, run: Run, left: Remains, rate: Rate) -> Trend:
             "{rate} after gc.collect(): the rest is freed memory in Python's free lists",
             rate=rate,
         )
-        return _by_collections(trend, left, Status.NO_LEAK, Shape.UNLABELLED, free)
+        return _by_collections(trend, remaining, Status.NO_LEAK, Shape.UNLABELLED, free)
     garbage = message(
         "verdict.only_garbage",
         "{rate} after gc.collect(): the rest is cyclic garbage between collections",
         rate=rate,
     )
-    return _by_collections(trend, left, Status.NO_LEAK, Shape.SAWTOOTH, garbage)
+    return _by_collections(trend, remaining, Status.NO_LEAK, Shape.SAWTOOTH, garbage)
 
 
-def _level_after(left: Remains, tolerance: float) -> int | None:
+def _level_after(remaining: Remains, tolerance: float) -> int | None:
     """The piece from which on nothing is left any more, if that is long enough; else None."""
-    growing = [number for number, piece in enumerate(left.pieces) if piece > tolerance]
-    if len(growing) < _FEWEST_GROWING_PIECES or growing[-1] == len(left.pieces) - 1:
+    growing = [number for number, piece in enumerate(remaining.pieces) if piece > tolerance]
+    if len(growing) < _MIN_GROWING_PIECES or growing[-1] == len(remaining.pieces) - 1:
         return None
     after = growing[-1] + 1
-    return after if sum(left.spans[after:]) >= _LEVEL_SHARE * sum(left.spans) else None
+    return after if sum(remaining.spans[after:]) >= _LEVEL_SHARE * sum(remaining.spans) else None
 
 
-def _leak_without_garbage(trend: Trend, left: Remains, work: Work) -> Trend:
-    left = left.later(1 - DISCARDED_SHARE)  # what fills before is left out by the trend, too
-    rate = Rate(left.rate, trend.unit, work)
-    if left.rate <= trend.tolerance or left.pieces[-1] < LEAST_LATER_SHARE * left.pieces[0]:
+def _leak_without_garbage(trend: Trend, remaining: Remains, work: Work) -> Trend:
+    remaining = remaining.later(
+        1 - DISCARDED_SHARE
+    )  # what fills before is left out by the trend, too
+    rate = Rate(remaining.rate, trend.unit, work)
+    if (
+        remaining.rate <= trend.tolerance
+        or remaining.pieces[-1] < MIN_LATER_SHARE * remaining.pieces[0]
+    ):
         reason = message(
             "verdict.left_slows_down",
             "grows by {rate} after gc.collect(), slowing down: warm-up or a filling cache",
             rate=rate,
         )
-        return _by_collections(trend, left, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
+        return _by_collections(trend, remaining, Status.INCONCLUSIVE, Shape.UNLABELLED, reason)
     after = message("verdict.left_after_gc", "{rate} after gc.collect()", rate=rate)
     both = joined([trend.reason, after], "; ", "")
-    return _by_collections(trend, left, Status.LEAK, trend.shape, both)
+    return _by_collections(trend, remaining, Status.LEAK, trend.shape, both)
 
 
-def _is_steady(left: Remains, tolerance: float) -> bool:
-    """Whether growth showed evenly between so many looks that garbage need not be waited out."""
-    least, most = min(left.pieces), max(left.pieces)
+def _is_steady(remaining: Remains, tolerance: float) -> bool:
+    """Whether growth showed evenly between so many checks that garbage need not be waited out."""
+    least, most = min(remaining.pieces), max(remaining.pieces)
     return (
-        len(left.pieces) >= _STEADY_PIECES
+        len(remaining.pieces) >= _STEADY_PIECES
         and least > tolerance
-        and least >= LEAST_LATER_SHARE * most
+        and least >= MIN_LATER_SHARE * most
     )
 
 
@@ -230,26 +235,26 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     facts = SERIES.get(trend.series)
     if facts is None or not facts.in_bytes:
         return None
-    left = remains(run, facts.in_bytes)
-    if left is None:
+    remaining = remains(run, facts.in_bytes)
+    if remaining is None:
         return None
     tolerance = default_tolerance(Unit.BYTES, run.calls_per_sample)
-    if max(left.pieces) > tolerance:
+    if max(remaining.pieces) > tolerance:
         # What was more while it warmed up has to be clearly less since.
-        left = left.later(_LEVEL_SHARE)
-        if max(left.pieces) > _CLEARLY_LESS * tolerance:
+        remaining = remaining.later(_LEVEL_SHARE)
+        if max(remaining.pieces) > _CLEARLY_LESS * tolerance:
             return None
-    blocks = remains(run, trend.series) or left
+    blocks = remains(run, trend.series) or remaining
     reason = message(
         "verdict.left_in_bytes",
         "grows by {rate} after gc.collect()",
-        rate=Rate(max(left.rate, 0.0), Unit.BYTES, run.plan.work),
+        rate=Rate(max(remaining.rate, 0.0), Unit.BYTES, run.plan.work),
     )
     return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)
 
 
 def garbage_matters(run: Run) -> bool:
-    """Whether a collection at a look freed so much that it could hide a leak or look like one."""
+    """Whether a collection at a check freed so much that it could hide a leak or look like one."""
     return any(
         before.get(facts.name, 0) - after.get(facts.name, 0) > facts.least_garbage
         for before, after in _looks(run)
@@ -259,7 +264,7 @@ def garbage_matters(run: Run) -> bool:
 
 
 def freed_by_collections(run: Run) -> int:
-    """The most bytes of the live heap and of Python that a collection at a look freed."""
+    """The most bytes of the live heap and of Python that a collection at a check freed."""
     names = (LIVE_HEAP, PYTHON_LIVE)
     freed = (
         sum(before.get(name, 0) - after.get(name, 0) for name in names)
@@ -269,7 +274,7 @@ def freed_by_collections(run: Run) -> int:
 
 
 def _looks(run: Run) -> Iterator[tuple[Mapping[str, int], Mapping[str, int]]]:
-    """The readings before and after the collection at each look."""
+    """The readings before and after the collection at each check."""
     before = {r.sample: r.values for r in run.readings if r.step == "look"}
     after = {r.sample: r.values for r in run.readings if r.step == "look_collected"}
     return ((before[sample], after[sample]) for sample in before.keys() & after.keys())

@@ -7,7 +7,7 @@ from statistics import median
 
 from leakhunt.amounts import Amount
 from leakhunt.analysis.verdict.resampling import distance
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, judge_series
+from leakhunt.analysis.verdict.series import MIN_SAMPLES, judge_series
 from leakhunt.analysis.verdict.statements import growth
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
@@ -29,7 +29,7 @@ def with_container(run: Run, verdict: Verdict) -> Verdict:
 
 def _with_shared_memory(run: Run, verdict: Verdict) -> Verdict:
     values = run.samples.get(SHARED_FILES, ())[run.judged_from : run.samples_done]
-    if len(values) < FEWEST_SAMPLES:
+    if len(values) < MIN_SAMPLES:
         return verdict
     trend = judge_series(
         values,
@@ -42,7 +42,7 @@ def _with_shared_memory(run: Run, verdict: Verdict) -> Verdict:
     if trend.status is not Status.LEAK:
         return verdict
     lead = message("verdict.leak_in_shared_memory", "Leak (shared memory left behind)")
-    told: list[Text] = [lead, growth(trend, run.plan.work), *_files(run)]
+    parts: list[Text] = [lead, growth(trend, run.plan.work), *_files(run)]
     kinds = tuple(kind for kind in (verdict.kind, *verdict.also) if kind.is_leak)
     return replace(
         verdict,
@@ -51,7 +51,7 @@ def _with_shared_memory(run: Run, verdict: Verdict) -> Verdict:
         also=(*kinds[1:], Kind.SHARED_MEMORY) if kinds else (),
         calls_needed=None,
         trends={**verdict.trends, SHARED_FILES: trend},
-        sentence=sentences([verdict.sentence, *told] if kinds else [*told, verdict.sentence]),
+        sentence=sentences([verdict.sentence, *parts] if kinds else [*parts, verdict.sentence]),
     )
 
 
@@ -69,7 +69,7 @@ def _with_page_cache(run: Run, verdict: Verdict) -> Verdict:
     cache, taken = _rise(run, CGROUP_FILE), _rise(run, CGROUP_ANON)
     if cache < _CACHE_BYTES or cache < _CACHE_TIMES * taken:
         return verdict
-    told = message(
+    note = message(
         "verdict.page_cache",
         "The page cache of the container grew by {size}: the kernel drops it when memory is"
         " needed. It is not a leak",
@@ -80,7 +80,7 @@ def _with_page_cache(run: Run, verdict: Verdict) -> Verdict:
         verdict,
         kind=Kind.PAGE_CACHE if is_clean else verdict.kind,
         also=verdict.also if is_clean else (*verdict.also, Kind.PAGE_CACHE),
-        sentence=sentences([verdict.sentence, told]),
+        sentence=sentences([verdict.sentence, note]),
     )
 
 

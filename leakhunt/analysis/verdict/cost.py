@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from statistics import median, quantiles
 
-from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.model.report import Cost
 from leakhunt.model.run import Run
 from leakhunt.model.series import DURATION
@@ -30,9 +30,15 @@ def cost(run: Run, reference: Run | None) -> Cost | None:
     return Cost(middle, lower, upper, ratio)
 
 
+def median_seconds(run: Run) -> float:
+    """Seconds per call after the warm-up; above 0, so that there are ratios of it."""
+    spent = cost(run, None)
+    return max(spent.median_seconds, 1e-9) if spent is not None else 1e-9
+
+
 def _seconds(run: Run) -> list[float]:
     if run.plan.load is not None:
-        return _seconds_of_requests(evenly(run))
+        return _seconds_of_requests(resampled(run))
     durations = run.samples.get(DURATION, ())
     measured = durations[run.judged_from :] or durations
     return [duration / run.calls_per_sample / _NANOSECONDS for duration in measured]

@@ -52,8 +52,8 @@ def heap_unread(run: Run) -> Text | None:
     What RSS grows by cannot be set against it then: nothing follows from their difference. Of a
     service seen from outside nothing live is told, which is another matter.
     """
-    from_outside = run.plan.load is not None and PYTHON_BLOCKS not in run.samples
-    return None if from_outside else run.unavailable.get(LIVE_HEAP)
+    is_external = run.plan.load is not None and PYTHON_BLOCKS not in run.samples
+    return None if is_external else run.unavailable.get(LIVE_HEAP)
 
 
 def is_outside(run: Run, trends: Mapping[str, Trend]) -> bool:

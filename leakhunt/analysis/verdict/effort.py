@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS
 from leakhunt.model.run import Run
 from leakhunt.model.series import DURATION, FAILURES, RSS, Unit
 
@@ -15,9 +15,9 @@ from leakhunt.model.series import DURATION, FAILURES, RSS, Unit
 FIRST_SAMPLES = 20
 # Growth may take so much, or this part of what there is below the nearest limit, until it is
 # judged as it is.
-MOST_GROWTH_BYTES = 1 << 30
-MOST_GROWTH_COUNT = 100
-_MOST_GROWTH_SHARE = 0.25
+MAX_GROWTH_BYTES = 1 << 30
+MAX_GROWTH_COUNT = 100
+_MAX_GROWTH_SHARE = 0.25
 # Calls that are too slow for a trend: those that are measured. Those that are counted exactly are
 # in `attribution/windows.py`.
 DEAR_CALLS = 29
@@ -47,13 +47,13 @@ def has_grown_enough(run: Run) -> bool:
         for each in run.series
         if each.unit is Unit.COUNT and each.name != FAILURES
     ]
-    if any(values[-1] - values[0] >= MOST_GROWTH_COUNT for values in counts if len(values)):
+    if any(values[-1] - values[0] >= MAX_GROWTH_COUNT for values in counts if len(values)):
         return True
     rss = run.samples.get(RSS, ())
     if not rss:
         return False
-    room = _MOST_GROWTH_SHARE * (min(run.limits.values(), default=rss[0]) - rss[0])
-    most = min(room, MOST_GROWTH_BYTES) if run.limits else MOST_GROWTH_BYTES
+    room = _MAX_GROWTH_SHARE * (min(run.limits.values(), default=rss[0]) - rss[0])
+    most = min(room, MAX_GROWTH_BYTES) if run.limits else MAX_GROWTH_BYTES
     return rss[-1] - rss[0] >= most
 
 
@@ -64,5 +64,5 @@ def has_dear_calls(run: Run) -> bool:
         return False
     if len(first) < FIRST_SAMPLES or run.calls[FIRST_SAMPLES - 1] >= 2 * FIRST_SAMPLES:
         return False
-    least = (FIRST_SAMPLES + LOOKS[1]) * median(first) / _NANOSECONDS
+    least = (FIRST_SAMPLES + INTERIM_CHECKS[1]) * median(first) / _NANOSECONDS
     return least > _DEAR_BUDGETS * plan.budget_seconds

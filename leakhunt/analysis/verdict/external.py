@@ -27,9 +27,9 @@ def is_external_only(run: Run, trends: Mapping[str, Trend], live: tuple[str, ...
     return run.plan.is_of_a_service and not trends.keys() & set(live)
 
 
-def from_outside(run: Run, trends: Mapping[str, Trend], resources: tuple[str, ...]) -> Verdict:
+def external_verdict(run: Run, trends: Mapping[str, Trend], resources: tuple[str, ...]) -> Verdict:
     """Growth, no leak, or inconclusive, by what the processes take; `resources` do not leak."""
-    shown = outside_trends(trends)
+    shown = external_trends(trends)
     if not shown:
         unreadable = message("verdict.no_outside_series", "No external memory metric can be read")
         sentence = sentences([unreadable])
@@ -42,7 +42,7 @@ def from_outside(run: Run, trends: Mapping[str, Trend], resources: tuple[str, ..
     return _unsure(trends, unsure) if unsure else _flat(run, trends, shown)
 
 
-def outside_trends(trends: Mapping[str, Trend]) -> list[Trend]:
+def external_trends(trends: Mapping[str, Trend]) -> list[Trend]:
     """The trends of what the processes take: anonymous memory (RSS if it was not read), the GPU."""
     host = next((trends[name] for name in _HOST_SERIES if name in trends), None)
     return [trend for trend in (host, trends.get(_DEVICE_SERIES)) if trend is not None]

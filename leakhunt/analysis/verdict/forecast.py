@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import ceil, inf, isfinite
 from statistics import median
 
-from leakhunt.analysis.verdict.growth_fits import FEWEST_POINTS, Fits, Model, fits
+from leakhunt.analysis.verdict.growth_fits import MIN_POINTS, Fits, Model, fits
 from leakhunt.analysis.verdict.limit_sentence import kill_sentence
 from leakhunt.analysis.verdict.lives import last_life
 from leakhunt.model.kinds import Kind
@@ -232,7 +232,7 @@ def _path(run: Run, verdict: Verdict, counted: _Counted) -> _Path | None:
             return _at_rate(leaking, room)
     born = last_life(run)
     first = max(run.judged_from, born)
-    if run.samples_done - first < FEWEST_POINTS:
+    if run.samples_done - first < MIN_POINTS:
         first = born
     calls = run.calls[first : run.samples_done]
     values = run.samples[counted.sampled][first : run.samples_done]

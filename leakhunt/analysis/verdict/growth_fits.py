@@ -20,10 +20,10 @@ from leakhunt.analysis.student import student
 _Floats = NDArray[np.float64]
 
 # Fewer samples say nothing of what comes.
-FEWEST_POINTS = 24
-# Medians of so many stretches are fitted, so that noise within one counts little.
-_STRETCHES = 24
-_FEWEST_STRETCHES = 9
+MIN_POINTS = 24
+# Medians of so many segments are fitted, so that noise within one counts little.
+_SEGMENTS = 24
+_MIN_SEGMENTS = 9
 _FITTED_SHARE = 2 / 3
 # Time constants of a levelling curve, in lengths of what was measured; slower ones look linear.
 _TIME_CONSTANTS = (0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 1.5)
@@ -34,8 +34,8 @@ _RULED_OUT = 0.99
 # times as much.
 _WORSE = 2.5
 _FAR_WORSE = 10.0
-# Neighbouring stretches are at most so much alike: beyond, no interval is left.
-_MOST_ALIKE = 0.9
+# Neighbouring segments are at most so much alike: beyond, no interval is left.
+_MAX_ALIKE = 0.9
 # From here on what is left over of a line wanders: steps that stay, and no noise around it.
 _WANDERS_FROM = 0.3
 # Steps differ in height: of few, the highest has not come yet.
@@ -95,7 +95,7 @@ _LONGEST_LOG = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """What a curve allows: the `best` first; `noise` is the spread of its stretches."""
+    """What a curve allows: the `best` first; `noise` is the spread of its segments."""
 
     fits: tuple[Fit, ...]
     noise: float
@@ -122,9 +122,9 @@ class Fits:
 def fits(calls: Sequence[int], values: Sequence[int]) -> Fits | None:
     """The fits that a curve allows; None where it is too short."""
     count = len(values)
-    if count < FEWEST_POINTS:
+    if count < MIN_POINTS:
         return None
-    number = max(min(_STRETCHES, count // 4), min(_FEWEST_STRETCHES, count // 2))
+    number = max(min(_SEGMENTS, count // 4), min(_MIN_SEGMENTS, count // 2))
     pieces = np.array_split(np.arange(count), number)
     along = np.asarray(calls, dtype=float)
     heights = np.asarray(values, dtype=float)
@@ -181,7 +181,7 @@ class _Line:
     freedom: float
 
     def within(self, clock: float, noise_of: int, confidence: float) -> tuple[float, float]:
-        """The line at a point, and how far the mean of some stretches there may be off."""
+        """The line at a point, and how far the mean of some segments there may be off."""
         at = self.height + self.slope * (clock - self.middle)
         variance = (self.error * (clock - self.middle)) ** 2 + self.spread**2 / noise_of
         return at, student(self.freedom, confidence) * float(np.sqrt(variance))
@@ -199,7 +199,7 @@ def _line(clock: _Floats, level: _Floats) -> _Line:
     if spread > 0:
         raw = float(off[1:] @ off[:-1]) / float(off @ off)
         # What is left over of a line is less alike than the noise was: Marriott and Pope.
-        alike = min(max(raw + (2 + 4 * max(raw, 0.0)) / count, 0.0), _MOST_ALIKE)
+        alike = min(max(raw + (2 + 4 * max(raw, 0.0)) / count, 0.0), _MAX_ALIKE)
     factor = (1 + alike) / (1 - alike)
     error = spread * float(np.sqrt(factor / square)) if square else inf
     if alike > _WANDERS_FROM and square:
@@ -216,7 +216,7 @@ def _error_of_steps(clock: _Floats, level: _Floats, slope: float) -> float:
 
 
 class _Candidate:
-    """A model on the stretches of a curve: whether it foresees the last third, and its fit."""
+    """A model on the segments of a curve: whether it foresees the last third, and its fit."""
 
     def __init__(
         self, model: Model, tau: float, where: _Floats, level: _Floats, along: _Floats

@@ -1,4 +1,4 @@
-"""What is watched over days: processes that follow one another, and the tide of the day. Pure.
+"""What is watched over days: processes that follow one another, and the cycle of the day. Pure.
 
 A restart takes back what a process has taken, so a slope over all of them says nothing. The lives
 are put one after the other, without their warm-up, each from the height at which the one before
@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from leakhunt.amounts import Rate
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, interim_check
+from leakhunt.analysis.verdict.series import MIN_SAMPLES, interim_check
 from leakhunt.analysis.verdict.trend import ALPHA, FINE_BLOCKS, Floats
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
@@ -37,11 +37,11 @@ _SHORTEST_LIFE = 8
 _SHORTEST_SHARE = 0.4
 # Where one life goes over into the next, so much of each says at what height.
 _EDGE_SHARE = 1 / 3
-_FEWEST_FOR_A_LINE = 6
+_MIN_FOR_A_LINE = 6
 # Samples that are so many times as far apart as they should be have a gap between them. It is
 # filled where that makes so many times as many samples at most.
 _GAP = 1.9
-_MOST_TIMES = 4.0
+_MAX_TIMES = 4.0
 # Dips of up to so many samples are left out, where a series has so many that a block of the trend
 # has several times as many; in the curve that is judged, dips of a part of its smallest blocks.
 _NEAR = 2
@@ -50,16 +50,16 @@ _A_BLOCK = 80
 # A life that is cut short by the end of the watch, or is much shorter than others, has no say in
 # what the mean life looks like.
 _SHORT_SHARE = 0.5
-# A tide is taken out where so many days are seen, at so many samples a day at least, and where it
-# is this share of what moves around the lines.
+# A daily cycle is taken out where so many days are seen, at so many samples a day at least, and
+# where it is this share of what moves around the lines.
 _DAY = 86_400.0
 # Growth of this share of what a process takes in a day takes months to be seen by anybody.
 _UNIMPORTANT_A_DAY = 0.01
-_FEWEST_DAYS = 2.0
-_FEWEST_A_DAY = 12
+_MIN_DAYS = 2.0
+_MIN_A_DAY = 12
 _HARMONICS = 4
-_LEAST_TIDE_SHARE = 0.3
-# The tide of a day is at most so many times as strong as that of all days.
+_MIN_DAILY_SHARE = 0.3
+# The cycle of a day is at most so many times as strong as that of all days.
 _STRONGEST = 2.0
 # What a life may do by its age, beside growing: time constants of warm-ups and caches.
 _WARM_UP_SECONDS = (600.0, 3600.0, 6 * 3600.0, 86_400.0)
@@ -90,11 +90,11 @@ def last_life(run: Run) -> int:
 
 
 def lives_curve(run: Run, name: str) -> LivesCurve:
-    """The judged samples of a series that is watched, without tide and without warm-ups."""
+    """The judged samples of a series that is watched, without the daily cycle and warm-ups."""
     first, end = run.judged_from, run.samples_done
     heights = np.asarray(run.samples[name][first:end], dtype=float)
     seconds = np.asarray(run.calls[first:end], dtype=float)
-    if len(heights) < FEWEST_SAMPLES:
+    if len(heights) < MIN_SAMPLES:
         return LivesCurve(heights)
     heights = _middles(heights, _NEAR) if len(heights) >= _LONG else heights
     born = births(run, first)
@@ -102,7 +102,7 @@ def lives_curve(run: Run, name: str) -> LivesCurve:
     lives = [slice(begin, end) for begin, end in pairwise((0, *born, len(heights)))]
     heights, seconds, lives, known = _without_gaps(heights, seconds, lives, known, run)
     born = [each.start for each in lives[1:]]
-    heights = without_tide(heights, seconds, lives)
+    heights = without_daily_cycle(heights, seconds, lives)
     long = _long_ones(lives)
     if len(lives) == 1 or not long:
         return LivesCurve(_middles(heights, len(heights) // _A_BLOCK))
@@ -125,7 +125,7 @@ def _without_gaps(
     each = max(run.calls_per_sample, 1)
     wide = [np.diff(seconds[life]).max(initial=0.0) > _GAP * each for life in lives]
     total = sum(seconds[life][-1] - seconds[life][0] for life in lives) / each
-    if not any(wide) or total > _MOST_TIMES * len(heights):
+    if not any(wide) or total > _MAX_TIMES * len(heights):
         return heights, seconds, lives, known
     values: list[Floats] = []
     times: list[Floats] = []
@@ -181,7 +181,7 @@ def _edge(piece: Floats, place: int) -> float:
     """
     count = max(int(len(piece) * _EDGE_SHARE), min(3, len(piece)))
     near = piece[:count] if place == 0 else piece[-count:]
-    if len(near) < _FEWEST_FOR_A_LINE:
+    if len(near) < _MIN_FOR_A_LINE:
         return float(np.median(near))
     slope, height = np.polyfit(np.arange(len(near), dtype=float), near, 1)
     return float(height + slope * (0 if place == 0 else len(near) - 1))
@@ -196,8 +196,8 @@ def _slows(heights: Floats, lives: Sequence[slice]) -> bool:
     grown = float(np.median(profile[-5:]) - np.median(profile[:5]))
     if grown <= 3 * noise:
         return False
-    sight = interim_check(profile, 0.0, ALPHA)
-    return sight.obstacle is not None and sight.slope.low > 0
+    check = interim_check(profile, 0.0, ALPHA)
+    return check.obstacle is not None and check.slope.low > 0
 
 
 def mean_life(heights: Floats, lives: Sequence[slice]) -> Floats:
@@ -214,40 +214,42 @@ def mean_life(heights: Floats, lives: Sequence[slice]) -> Floats:
     return np.concatenate([[0.0], np.cumsum(total / np.maximum(count, 1))])
 
 
-def without_tide(heights: Floats, seconds: Floats, lives: Sequence[slice]) -> Floats:
+def without_daily_cycle(heights: Floats, seconds: Floats, lives: Sequence[slice]) -> Floats:
     """The series less what recurs every day; itself where nothing much does."""
     span = float(seconds[-1] - seconds[0])
-    if span < _FEWEST_DAYS * _DAY or len(heights) / (span / _DAY) < _FEWEST_A_DAY:
+    if span < _MIN_DAYS * _DAY or len(heights) / (span / _DAY) < _MIN_A_DAY:
         return heights
     ages = np.concatenate([seconds[each] - seconds[each.start] for each in lives])
     columns = [np.ones_like(ages), (seconds - seconds[0]) / span, ages / span]
     columns += [np.exp(-ages / constant) for constant in _WARM_UP_SECONDS]
     phase = 2 * np.pi * seconds / _DAY
-    tide = [wave(turn * phase) for turn in range(1, _HARMONICS + 1) for wave in (np.cos, np.sin)]
+    daily_cycle = [
+        wave(turn * phase) for turn in range(1, _HARMONICS + 1) for wave in (np.cos, np.sin)
+    ]
     plain = np.stack(columns, axis=1)
-    whole = np.hstack([plain, np.stack(tide, axis=1)])
+    whole = np.hstack([plain, np.stack(daily_cycle, axis=1)])
     target = heights
     rest = target - plain @ np.linalg.lstsq(plain, target, rcond=None)[0]
     found = np.linalg.lstsq(whole, target, rcond=None)[0]
-    left = target - whole @ found
-    before, after = float(rest @ rest), float(left @ left)
-    if before <= 0 or (before - after) / before < _LEAST_TIDE_SHARE:
+    residual = target - whole @ found
+    before, after = float(rest @ rest), float(residual @ residual)
+    if before <= 0 or (before - after) / before < _MIN_DAILY_SHARE:
         return heights
-    wave_of_day: Floats = np.stack(tide, axis=1) @ found[-2 * _HARMONICS :]
-    return heights - wave_of_day * _strengths(wave_of_day, left, seconds)
+    wave_of_day: Floats = np.stack(daily_cycle, axis=1) @ found[-2 * _HARMONICS :]
+    return heights - wave_of_day * _strengths(wave_of_day, residual, seconds)
 
 
-def _strengths(wave_of_day: Floats, left: Floats, seconds: Floats) -> Floats:
-    """How strong the tide of each day is: weekends have less of it."""
+def _strengths(wave_of_day: Floats, residual: Floats, seconds: Floats) -> Floats:
+    """How strong the cycle of each day is: less on weekends."""
     days = ((seconds - seconds[0]) // _DAY).astype(int)
     middles: list[float] = []
     strengths: list[float] = []
     for day in np.unique(days):
         rows = days == day
-        if rows.sum() < _FEWEST_A_DAY:
+        if rows.sum() < _MIN_A_DAY:
             continue
         wave = wave_of_day[rows] - wave_of_day[rows].mean()
-        rest = left[rows] - left[rows].mean()
+        rest = residual[rows] - residual[rows].mean()
         square = float(wave @ wave)
         more = float(rest @ wave) / square if square else 0.0
         middles.append(float(seconds[rows].mean()))

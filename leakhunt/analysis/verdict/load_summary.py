@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from leakhunt.analysis.verdict.resampling import evenly
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.resampling import resampled
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.report import LoadSummary
 from leakhunt.model.run import Run
 from leakhunt.model.series import ELAPSED, FAILURES, P50, P95, P99
@@ -38,7 +38,7 @@ def load_summary(run: Run) -> LoadSummary | None:
     judged = _judged(run)
     if run.plan.load is None or judged is None or not judged.requests:
         return None
-    first, last = judged.pace_of_thirds()
+    first, last = judged.throughput_of_thirds()
     failed = sum(_column(run, FAILURES))
     half, p95, p99 = (
         _weighted_median(_column(run, name), judged.requests) / _NANOSECONDS
@@ -85,10 +85,10 @@ def fell(run: Run) -> bool:
 
     Every block of the last third has to be slower than every one of the first.
     """
-    judged = _judged(evenly(run))
-    if judged is None or len(judged.requests) < FEWEST_SAMPLES:
+    judged = _judged(resampled(run))
+    if judged is None or len(judged.requests) < MIN_SAMPLES:
         return False
-    first, last = judged.pace_of_thirds()
+    first, last = judged.throughput_of_thirds()
     third = len(judged.requests) // 3
     early = judged.paces(0, third)
     late = judged.paces(len(judged.requests) - third, len(judged.requests))
@@ -102,7 +102,7 @@ class _Judged:
     requests: Sequence[int]
     elapsed: Sequence[int]
 
-    def pace(self, begin: int, end: int) -> float:
+    def throughput(self, begin: int, end: int) -> float:
         """Requests a second over the samples from `begin` to before `end`; 0 where none passed."""
         spent = sum(self.elapsed[begin:end])
         return sum(self.requests[begin:end]) * _NANOSECONDS / spent if spent > 0 else 0.0
@@ -110,15 +110,15 @@ class _Judged:
     def paces(self, begin: int, end: int) -> list[float]:
         """The pace of each block of that stretch."""
         ends = [begin + round(at * (end - begin) / _BLOCKS) for at in range(_BLOCKS + 1)]
-        return [self.pace(*each) for each in pairwise(ends)]
+        return [self.throughput(*each) for each in pairwise(ends)]
 
-    def pace_of_thirds(self) -> tuple[float, float]:
+    def throughput_of_thirds(self) -> tuple[float, float]:
         """The pace in the first and in the last third of the time."""
         passed = list(accumulate(self.elapsed))
         begin = next(place for place, at in enumerate(passed, 1) if 3 * at >= passed[-1])
         end = next(place for place, at in enumerate(passed) if 3 * at >= 2 * passed[-1])
         count = len(passed)
-        return self.pace(0, begin), self.pace(min(end + 1, count - 1), count)
+        return self.throughput(0, begin), self.throughput(min(end + 1, count - 1), count)
 
 
 def _judged(run: Run) -> _Judged | None:

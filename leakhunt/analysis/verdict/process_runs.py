@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from leakhunt.analysis.verdict.resampling import distance
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.processes import PROCESS_SERIES, ServiceProcess
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, ReadProcess, Run
 from leakhunt.model.series import SERIES
@@ -22,7 +22,7 @@ from leakhunt.model.series import SERIES
 _WARM_UP_SHARE = 0.5
 _SHORTEST_LIFE = 8
 # A series that so many of the samples lack is not judged.
-_MOST_MISSING_SHARE = 0.05
+_MAX_MISSING_SHARE = 0.05
 
 
 def runs_of_processes(run: Run) -> list[tuple[ServiceProcess, Run]]:
@@ -34,7 +34,7 @@ def runs_of_processes(run: Run) -> list[tuple[ServiceProcess, Run]]:
     for each in run.processes:
         lives = list(_lives(each))
         part = _of_one_life(run, each) if len(lives) == 1 else _of_lives(run, each, lives)
-        if part is not None and part.samples_done - part.judged_from >= FEWEST_SAMPLES:
+        if part is not None and part.samples_done - part.judged_from >= MIN_SAMPLES:
             found.append((each.samples.process, part))
     return found if len(run.processes) > 1 else []
 
@@ -127,7 +127,7 @@ def _columns(each: ReadProcess, rows: Sequence[int]) -> dict[str, Sequence[int]]
     for name in PROCESS_SERIES:
         values = each.samples.samples.get(name, ())
         known = [row for row in rows if row < len(values) and values[row] is not None]
-        if not known or len(rows) - len(known) > _MOST_MISSING_SHARE * len(rows):
+        if not known or len(rows) - len(known) > _MAX_MISSING_SHARE * len(rows):
             continue
         last = values[known[0]] or 0
         filled = array("q")

@@ -32,10 +32,10 @@ _SHARED_OUT = (LIVE_HEAP, ANONYMOUS, RSS)
 # Private pages that rise by so much at least while no more memory is taken are copies of shared
 # ones; what was taken besides, as a share of that rise.
 _COPIED_BYTES = 8 << 20
-_MOST_TAKEN_SHARE = 0.25
+_MAX_TAKEN_SHARE = 0.25
 # The height of a noisy series at its beginning and its end is the median of so many readings.
 _ENDS = 5
-_MOST_NAMED = 4
+_MAX_NAMED = 4
 
 
 def with_shares(judged: Sequence[JudgedProcess]) -> tuple[JudgedProcess, ...]:
@@ -105,18 +105,20 @@ def _hidden(
 def _which(growing: Sequence[JudgedProcess], judged: Sequence[JudgedProcess], work: Work) -> Text:
     """Which processes grow and by how much, and which do not."""
     ordered = sorted(growing, key=lambda each: -(each.share or 0.0))
-    told: list[Text] = [_grows(each, work) for each in ordered[:_MOST_NAMED]]
-    if len(ordered) > _MOST_NAMED:
-        more = len(ordered) - _MOST_NAMED
-        told.append(message("verdict.more_processes", "{count} more processes", count=more))
+    parts: list[Text] = [_grows(each, work) for each in ordered[:_MAX_NAMED]]
+    if len(ordered) > _MAX_NAMED:
+        more = len(ordered) - _MAX_NAMED
+        parts.append(message("verdict.more_processes", "{count} more processes", count=more))
     level = [each for each in judged if not each.grows and each.process.role is ProcessRole.WORKER]
-    if level and len(level) <= _MOST_NAMED:
+    if level and len(level) <= _MAX_NAMED:
         names = tuple(each.process.title for each in level)
-        told.append(message("verdict.process_level", "no growth in {names}", names=names))
+        parts.append(message("verdict.process_level", "no growth in {names}", names=names))
     elif level:
         count = len(level)
-        told.append(message("verdict.processes_level", "no growth in {count} workers", count=count))
-    return joined(told, "; ", "")
+        parts.append(
+            message("verdict.processes_level", "no growth in {count} workers", count=count)
+        )
+    return joined(parts, "; ", "")
 
 
 def _grows(each: JudgedProcess, work: Work) -> Message:
@@ -216,7 +218,7 @@ def _copied(each: ProcessSamples) -> int | None:
     before, after = _ends(each, PRIVATE_DIRTY, rows)
     had, has = _ends(each, ANONYMOUS, rows)
     risen = after - before
-    if risen < _COPIED_BYTES or has - had > _MOST_TAKEN_SHARE * risen:
+    if risen < _COPIED_BYTES or has - had > _MAX_TAKEN_SHARE * risen:
         return None
     return round(risen - max(has - had, 0))
 
@@ -237,7 +239,7 @@ def _with_copies(verdict: Verdict, copied: Copied) -> Verdict:
         "size": Amount(copied.size_bytes, Unit.BYTES),
         "most": Amount(copied.most_bytes, Unit.BYTES),
     }
-    told = message(
+    note = message(
         "verdict.copied_on_write",
         "Copy-on-write after fork: private memory of {workers} workers rose by {size} while they"
         " took no more; it ends at the size of the parent, {most}",
@@ -251,5 +253,5 @@ def _with_copies(verdict: Verdict, copied: Copied) -> Verdict:
     kind = Kind.COPY_ON_WRITE if is_clean else verdict.kind
     also = verdict.also if is_clean else (*verdict.also, Kind.COPY_ON_WRITE)
     return replace(
-        verdict, kind=kind, also=also, sentence=sentences([verdict.sentence, told, remedy])
+        verdict, kind=kind, also=also, sentence=sentences([verdict.sentence, note, remedy])
     )

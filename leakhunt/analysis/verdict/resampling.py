@@ -1,8 +1,8 @@
 """A soak whose samples stand at even distances, so that all of it can be judged. Pure.
 
 A long soak takes its samples ever further apart, so that 72 hours stay a few thousand samples. A
-trend needs one distance. Judging the last stretch alone would leave out half of the soak, so the
-earlier, denser stretches are thinned to the distance of the last one.
+trend needs one distance. Judging the last segment alone would leave out half of the soak, so the
+earlier, denser segments are thinned to the distance of the last one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from leakhunt.model.series import P50, P95, P99, SERIES
 _QUANTILES = (P50, P95, P99)
 
 
-def evenly(run: Run) -> Run:
+def resampled(run: Run) -> Run:
     """`run` with one distance between its judged samples; itself if it is no soak, or is even.
 
     Of the denser samples those are kept that stand nearest to every `calls_per_sample` requests of
@@ -99,7 +99,7 @@ def _place(calls: Sequence[int], point: int, first: int, end: int) -> int:
 
 
 def _merged(run: Run, name: str, ends: Sequence[int]) -> Sequence[int]:
-    """One value for each stretch of samples between `ends`."""
+    """One value for each segment of samples between `ends`."""
     values = run.samples[name]
     if name in SERIES and SERIES[name].is_summed:  # a sample left out belongs to the next one
         return array("q", (sum(values[begin:end]) for begin, end in pairwise(ends)))

@@ -13,7 +13,7 @@ from leakhunt.model.run import Run
 
 Interval = Sequence[float]
 # Above this a sum of intervals could be infinite, which no report can hold.
-_MOST_MILLISECONDS = 1e290
+_MAX_MILLISECONDS = 1e290
 
 
 def difference(reference: Run, run: Run) -> Difference | None:
@@ -49,7 +49,7 @@ def _are_intervals(summary: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) < _MOST_MILLISECONDS
+    return type(value) in (int, float) and abs(value) < _MAX_MILLISECONDS
 
 
 def disagreement(left: Sequence[Interval], right: Sequence[Interval]) -> float:

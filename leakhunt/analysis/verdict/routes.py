@@ -1,6 +1,6 @@
 """Which requests a service grows by: growth regressed on how many of each kind there were. Pure.
 
-The judged part is cut into stretches (the turns, where routes took turns). What memory rose by in
+The judged part is cut into segments (the turns, where routes took turns). What memory rose by in
 each is set against the requests of each kind in it: least squares without a constant, with bounds
 by Student's t. Kinds that always come together cannot be told apart, and are one.
 """
@@ -29,26 +29,26 @@ from leakhunt.text.message import Message, Text, joined, message, sentences
 
 # A turn is so many samples: short, so that the service as a whole is soaked evenly all the same.
 SAMPLES_PER_TURN = 3
-_MOST_STRETCHES = 48
-# The fewest stretches more than there are kinds.
-_FEWEST_OVER = 8
+_MAX_SEGMENTS = 48
+# The fewest segments more than there are kinds.
+_MIN_OVER = 8
 # A kind with fewer requests in the judged part says nothing.
-_FEWEST_REQUESTS = 10
+_MIN_REQUESTS = 10
 # Kinds whose counts go together so closely come from the same task.
 _TOGETHER = 0.97
 _WORST_CONDITION = 1e6
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 def judge_routes(run: Run) -> tuple[JudgedRoute, ...]:
     """What each kind of request grows the service by, the guilty first; none of a single kind.
 
-    `run` is as it was recorded: its stretches need not be even.
+    `run` is as it was recorded: its segments need not be even.
     """
     ends = _ends(run)
-    kinds = [each for each in run.routes if _came(each, ends) >= _FEWEST_REQUESTS] if ends else []
+    kinds = [each for each in run.routes if _came(each, ends) >= _MIN_REQUESTS] if ends else []
     groups = _groups(kinds, ends)
-    if len(groups) < 2 or len(ends) - 1 < len(groups) + _FEWEST_OVER:
+    if len(groups) < 2 or len(ends) - 1 < len(groups) + _MIN_OVER:
         return ()
     counts = np.stack([_steps(group[0].counts, ends) for group in groups], axis=1)
     series = [LIVE_HEAP if LIVE_HEAP in run.samples else ANONYMOUS, PYTHON_BLOCKS]
@@ -71,16 +71,16 @@ def _contribution(each: JudgedRoute) -> float:
 
 
 def _ends(run: Run) -> list[int]:
-    """The samples at which stretches end: those of turns, else about equal ones."""
+    """The samples at which segments end: those of turns, else about equal ones."""
     first, last = run.judged_from, run.samples_done - 1
-    if run.plan.load is None or last - first < 2 * _FEWEST_OVER:
+    if run.plan.load is None or last - first < 2 * _MIN_OVER:
         return []
     if run.plan.load.by_route:
         return [
             at for at in range(first, last + 1) if at % SAMPLES_PER_TURN == SAMPLES_PER_TURN - 1
         ]
-    stretches = min(_MOST_STRETCHES, (last - first) // 2)
-    marks = np.linspace(run.calls[first], run.calls[last], stretches + 1)
+    segments = min(_MAX_SEGMENTS, (last - first) // 2)
+    marks = np.linspace(run.calls[first], run.calls[last], segments + 1)
     places = (min(bisect_left(run.calls, round(float(mark))), last) for mark in marks)
     return sorted(set(places))
 
@@ -94,7 +94,7 @@ def _came(each: RouteCounts, ends: Sequence[int]) -> int:
 
 
 def _groups(kinds: Sequence[RouteCounts], ends: Sequence[int]) -> list[list[RouteCounts]]:
-    """Kinds that came together in every stretch are one, the most frequent of them first."""
+    """Kinds that came together in every segment are one, the most frequent of them first."""
     groups: list[list[RouteCounts]] = []
     for each in sorted(kinds, key=lambda kind: -_came(kind, ends)):
         mine = _steps(each.counts, ends)
@@ -164,11 +164,11 @@ def with_routes(run: Run, verdict: Verdict, judged: Sequence[JudgedRoute]) -> Ve
     guilty = [each for each in judged if each.grows]
     if not grows or not guilty:
         return verdict
-    told: list[Text] = [_grows(each, run.plan.work) for each in guilty[:_MOST_NAMED]]
+    parts: list[Text] = [_grows(each, run.plan.work) for each in guilty[:_MAX_NAMED]]
     others = len(judged) - len(guilty)
     if others:
-        told.append(message("verdict.other_routes", "no growth in {count} others", count=others))
-    by_route = message("verdict.by_route", "By route: {routes}", routes=joined(told, "; ", ""))
+        parts.append(message("verdict.other_routes", "no growth in {count} others", count=others))
+    by_route = message("verdict.by_route", "By route: {routes}", routes=joined(parts, "; ", ""))
     return replace(verdict, sentence=sentences([verdict.sentence, by_route]))
 
 

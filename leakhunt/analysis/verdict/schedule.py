@@ -20,7 +20,7 @@ from leakhunt.analysis.verdict.effort import (
     has_dear_calls,
 )
 from leakhunt.analysis.verdict.judge import judge
-from leakhunt.analysis.verdict.series import LOOK_RATIO, LOOKS, default_tolerance
+from leakhunt.analysis.verdict.series import INTERIM_CHECK_RATIO, INTERIM_CHECKS, default_tolerance
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.series import DURATION, LIVE_HEAP, PYTHON_BLOCKS, RSS, Series, Unit
@@ -29,15 +29,15 @@ from leakhunt.model.verdict import Status
 # Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's
 # free lists take 80 to 160 calls to fill.
 WARM_UP_STEP = FIRST_SAMPLES
-MOST_WARM_UP_STEPS = 5
-# A clean verdict is not given before this look: a leak may start late.
-EARLIEST_CLEAN = LOOKS[2]
+MAX_WARM_UP_STEPS = 5
+# A clean verdict is not given before this check: a leak may start late.
+EARLIEST_CLEAN = INTERIM_CHECKS[2]
 # `--resolve` gives up here.
-MOST_SAMPLES = 20_000
+MAX_SAMPLES = 20_000
 # A sample stands for at least this much work, so that reading costs little beside it and a leak of
 # 32 bytes a call adds up to more than a process creeps by.
 SAMPLE_NANOSECONDS = 1_000_000
-MOST_CALLS_PER_SAMPLE = 1000
+MAX_CALLS_PER_SAMPLE = 1000
 # Growth that shows plainly in one sample; more calls would only fill the memory.
 SAMPLE_GROWTH_BYTES = 64 << 10
 # A collection before each reading may cost as much as the calls, or this much in any case.
@@ -45,8 +45,8 @@ CHEAP_COLLECTION_NANOSECONDS = 20_000_000
 # Growth is called a leak after so many calls, if they fit into the budget: caches of half as many
 # entries would have filled.
 HORIZON_CALLS = 10_000
-# In a run of a fixed number of calls: the look before the last one.
-_FORCED_LOOK_SHARE = 1 / LOOK_RATIO
+# In a run of a fixed number of calls: the check before the last one.
+_FORCED_CHECK_SHARE = 1 / INTERIM_CHECK_RATIO
 
 
 def next_phase(run: Run) -> Phase | None:
@@ -73,12 +73,12 @@ def _fixed_phase(run: Run) -> Phase | None:
     each = plan.calls_per_sample or 1
     total = plan.calls // each
     warm_up = min((plan.warmup or 0) // each, total - 1)
-    half = warm_up + ceil((total - warm_up) * _FORCED_LOOK_SHARE)
+    half = warm_up + ceil((total - warm_up) * _FORCED_CHECK_SHARE)
     for end in (min(WARM_UP_STEP, warm_up), warm_up, half, total):
         if run.samples_done < end:
             purpose = Purpose.WARM_UP if end <= warm_up else Purpose.JUDGED
-            left = end - run.samples_done
-            return Phase(run.samples_done, left, purpose, each, plan.collect == "always")
+            remaining = end - run.samples_done
+            return Phase(run.samples_done, remaining, purpose, each, plan.collect == "always")
     return _extension(run)
 
 
@@ -87,9 +87,9 @@ def _extension(run: Run) -> Phase | None:
 
     The last time the budget may be good for half as many as are wanted, no fewer.
     """
-    wanted = ceil((run.samples_done - run.judged_from) * (LOOK_RATIO - 1))
+    wanted = ceil((run.samples_done - run.judged_from) * (INTERIM_CHECK_RATIO - 1))
     more = min(wanted, affordable_samples(run))
-    if 2 * more < wanted or run.samples_done >= MOST_SAMPLES:
+    if 2 * more < wanted or run.samples_done >= MAX_SAMPLES:
         return None
     if judge(run, power=False).status is not Status.INCONCLUSIVE:
         return None
@@ -101,17 +101,21 @@ def _adaptive_phase(run: Run) -> Phase | None:
     each = run.plan.calls_per_sample or _calls_per_sample(run)
     last = run.phases[-1] if run.phases else None
     if has_dear_calls(run):
-        left = DEAR_CALLS - run.samples_done
+        remaining = DEAR_CALLS - run.samples_done
         collects = run.plan.collect == "always"
-        return Phase(run.samples_done, left, Purpose.JUDGED, 1, collects) if left > 0 else None
+        return (
+            Phase(run.samples_done, remaining, Purpose.JUDGED, 1, collects)
+            if remaining > 0
+            else None
+        )
     if last is None or (last.purpose is Purpose.WARM_UP and not _is_warm(run, each)):
         return Phase(
             run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, run.plan.collect == "always"
         )
     if last.purpose is Purpose.WARM_UP:
-        return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, _shall_collect(run))
+        return Phase(run.samples_done, INTERIM_CHECKS[0], Purpose.JUDGED, each, _shall_collect(run))
     judged = run.samples_done - run.judged_from
-    following = _following_look(run, judged)
+    following = _following_check(run, judged)
     if following is None:
         return None
     return Phase(
@@ -119,23 +123,23 @@ def _adaptive_phase(run: Run) -> Phase | None:
     )
 
 
-def _following_look(run: Run, judged: int) -> int | None:
+def _following_check(run: Run, judged: int) -> int | None:
     """How many samples will be judged at the next interim check; None: it has seen enough.
 
-    Growth is looked at again until the horizon; what is open still as long as the budget lasts.
+    Growth is checked again until the horizon; what is open still as long as the budget lasts.
     """
-    if judged < LOOKS[1]:
-        return next(look for look in LOOKS if look > judged)
+    if judged < INTERIM_CHECKS[1]:
+        return next(check for check in INTERIM_CHECKS if check > judged)
     status = judge(run, power=False).status
-    further = min(ceil(judged * LOOK_RATIO), MOST_SAMPLES)
+    further = min(ceil(judged * INTERIM_CHECK_RATIO), MAX_SAMPLES)
     if status is Status.NO_LEAK and judged >= EARLIEST_CLEAN:
         return None
     if status is Status.LEAK:
         calls = HORIZON_CALLS - run.calls_done
         horizon = judged + ceil(max(calls, 0) / run.calls_per_sample)
         further = min(further, horizon)
-    elif judged < LOOKS[-1]:
-        return next(look for look in LOOKS if look > judged)
+    elif judged < INTERIM_CHECKS[-1]:
+        return next(check for check in INTERIM_CHECKS if check > judged)
     elif run.plan.resolve:
         return further if further > judged else None
     affordable = min(further, judged + affordable_samples(run))
@@ -162,7 +166,7 @@ def _calls_per_sample(run: Run) -> int:
     by_time = ceil(SAMPLE_NANOSECONDS / max(median(first), 1))
     growth = max(typical_growth(run, name) for name in (LIVE_HEAP, RSS))
     by_growth = ceil(SAMPLE_GROWTH_BYTES / growth) if growth > 0 else by_time
-    return min(by_time, by_growth, MOST_CALLS_PER_SAMPLE)
+    return min(by_time, by_growth, MAX_CALLS_PER_SAMPLE)
 
 
 def _counts(series: Series) -> bool:
@@ -179,7 +183,7 @@ def _is_warm(run: Run, calls_per_sample: int) -> bool:
     phases = run.phases
     if phases[-1].calls_per_sample != calls_per_sample:
         return False  # the way of sampling has only now been chosen
-    return len(phases) >= MOST_WARM_UP_STEPS or is_quiet(run, phases[-1])
+    return len(phases) >= MAX_WARM_UP_STEPS or is_quiet(run, phases[-1])
 
 
 def is_quiet(run: Run, phase: Phase) -> bool:

@@ -24,7 +24,7 @@ from leakhunt.analysis.verdict.trend import (
     ALPHA,
     BLOCKS,
     FINE_BLOCKS,
-    LEAST_LATER_SHARE,
+    MIN_LATER_SHARE,
     SLOWEST_WARM_UP_SHARE,
     Floats,
     Slope,
@@ -40,22 +40,22 @@ from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status, Trend
 from leakhunt.text.message import Text, message
 
-# When a run is looked at, in samples after the warm-up; each look is 1.5 times the one before it,
-# so that "at this look and at the one before" is "in two thirds of the samples and in all".
-LOOKS = (100, 150, 225, 338, 507)
-LOOK_RATIO = 1.5
-# Fewer say nothing; with fewer than two looks' worth growth is not called a leak.
-FEWEST_SAMPLES = 50
-FEWEST_FOR_LEAK = LOOKS[1]
-FEWEST_FOR_CLEAN = LOOKS[0]
+# In samples after the warm-up; each is 1.5 times the one before it,
+# so that "at this check and at the one before" is "in two thirds of the samples and in all".
+INTERIM_CHECKS = (100, 150, 225, 338, 507)
+INTERIM_CHECK_RATIO = 1.5
+# Fewer say nothing; with fewer than two checks' worth growth is not called a leak.
+MIN_SAMPLES = 50
+MIN_FOR_LEAK = INTERIM_CHECKS[1]
+MIN_FOR_CLEAN = INTERIM_CHECKS[0]
 # The first part of every series is warm-up, whatever was dropped before it.
 DISCARDED_SHARE = 0.25
-# What the look before must have seen is less than what this one must: the full test at both loses a
-# quarter to a third of the leaks of 0.1 sigma at 300 samples, and not one false alarm fewer came.
+# The check before must have found less than this one: the full test at both loses a quarter to a
+# third of the leaks of 0.1 sigma at 300 samples, and not one false alarm fewer came.
 _EARLIER_ALPHA = 0.05
 _EARLIER_LATER_SHARE = 0.4
-# A clean verdict may come at any look, so its bound has a part of alpha each time.
-CLEAN_ALPHA = ALPHA / len(LOOKS)
+# A clean verdict may come at any check, so its bound has a part of alpha each time.
+CLEAN_ALPHA = ALPHA / len(INTERIM_CHECKS)
 # What a clean process still creeps by, a sample: a json/re/numpy loop by 96 bytes of live heap.
 TOLERANCE = {Unit.BYTES: 256.0, Unit.BLOCKS: 0.75, Unit.COUNT: 0.01}
 # `detection_limit` is worked out on so many orders of this series' own noise.
@@ -65,7 +65,7 @@ _HALVINGS = 9
 # A leak must show in the first two thirds as well, and the orders keep no correlation between
 # blocks: calibrated on simulated curves of seven kinds of noise (`tests/truth`).
 _POWER_MARGIN = 3.0
-_MOST_TIMES_LONGER = 100
+_MAX_TIMES_LONGER = 100
 # Where all but the first quarter is not level, these parts from the start on may be what filled:
 # the rest is judged alone. What rose in so few events that none came in the rest by chance, at this
 # level, is not over.
@@ -128,7 +128,7 @@ def judge_series(  # noqa: PLR0913 - keywords, each with a default of its own
     judgement = _Judgement(
         heights, unit, tolerance * calls_per_sample, calls_per_sample, alpha, work
     )
-    if len(readings) < FEWEST_SAMPLES:
+    if len(readings) < MIN_SAMPLES:
         return judgement.too_few(name, net)
     return judgement.trend(name, net, power)
 
@@ -145,21 +145,21 @@ def default_tolerance(unit: Unit, calls_per_sample: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What one look at a series sees. `obstacle` says why growth is no leak; None: it is one."""
+class InterimCheck:
+    """What a check of a series finds. `obstacle` says why growth is no leak; None: it is one."""
 
     slope: Slope
     obstacle: Text | None
 
 
-def interim_check(values: Floats, tolerance: float, alpha: float) -> Sight:
+def interim_check(values: Floats, tolerance: float, alpha: float) -> InterimCheck:
     """Judge the samples after the discarded part once; `tolerance` per sample."""
     fine, width = fine_floors(values[int(len(values) * DISCARDED_SHARE) :])
     return _check_floors(fine, width, tolerance, alpha)
 
 
 def was_growing(values: Floats, tolerance: float) -> bool:
-    """Whether the look before saw growth already: less certain, but no step and not dying down."""
+    """Whether the check before found growth: less certain, but no step and not dying down."""
     fine, width = fine_floors(values[int(len(values) * DISCARDED_SHARE) :])
     heights = floors(fine)
     slope = theil_sen(heights, width * FINE_BLOCKS / BLOCKS, _EARLIER_ALPHA)
@@ -170,18 +170,18 @@ def was_growing(values: Floats, tolerance: float) -> bool:
     )
 
 
-def _check_floors(fine: Floats, width: int, tolerance: float, alpha: float) -> Sight:
+def _check_floors(fine: Floats, width: int, tolerance: float, alpha: float) -> InterimCheck:
     heights = floors(fine)
     slope = theil_sen(heights, width * FINE_BLOCKS / BLOCKS, alpha)
     if not slope.low > tolerance:
-        return Sight(slope, _NOT_CERTAIN)
+        return InterimCheck(slope, _NOT_CERTAIN)
     if mostly_one_step(heights):
-        return Sight(slope, _ONE_STEP)
-    if later_share(heights) < LEAST_LATER_SHARE:
-        return Sight(slope, _SLOWS_DOWN)
+        return InterimCheck(slope, _ONE_STEP)
+    if later_share(heights) < MIN_LATER_SHARE:
+        return InterimCheck(slope, _SLOWS_DOWN)
     if not slope_beyond_warm_up(fine, width) > tolerance:
-        return Sight(slope, _WARM_UP_FITS)
-    return Sight(slope, None)
+        return InterimCheck(slope, _WARM_UP_FITS)
+    return InterimCheck(slope, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,45 +211,45 @@ class _Judgement:
             rate_high=None,
             upper_bound=None,
             detection_limit=None,
-            calls_needed=round((FEWEST_FOR_LEAK - samples) * calls),
+            calls_needed=round((MIN_FOR_LEAK - samples) * calls),
             reason=message(
                 "verdict.too_few_samples",
                 "{samples} samples; needs {fewest_samples}, for a leak {fewest_for_leak}",
                 samples=samples,
-                fewest_samples=FEWEST_SAMPLES,
-                fewest_for_leak=FEWEST_FOR_LEAK,
+                fewest_samples=MIN_SAMPLES,
+                fewest_for_leak=MIN_FOR_LEAK,
             ),
         )
 
     def trend(self, name: str, net: float | None, power: bool) -> Trend:
-        sight = interim_check(self.heights, self.tolerance, self.alpha)
+        check = interim_check(self.heights, self.tolerance, self.alpha)
         first = self._discarded()
         bound = self._bound(first)
-        status = self._status(sight, bound)
+        status = self._status(check, bound)
         if status is Status.INCONCLUSIVE and (filled := self._filled()) is not None:
             first, bound = filled, self._bound(filled)
-            status = self._status(sight, bound)
-            sight = Sight(self._slope(first), _NOT_CERTAIN)
+            status = self._status(check, bound)
+            check = InterimCheck(self._slope(first), _NOT_CERTAIN)
         fine, width = fine_floors(self.heights[first:])
         wanted = power and status is not Status.LEAK
         detection_limit = self._detection_limit(fine, width) if wanted else None
-        needed = self._samples_needed(sight, bound) if status is Status.INCONCLUSIVE else None
+        needed = self._samples_needed(check, bound) if status is Status.INCONCLUSIVE else None
         calls = self.calls_per_sample
         return Trend(
             series=name,
             unit=self.unit,
             status=status,
-            shape=self._shape(sight, status),
+            shape=self._shape(check, status),
             samples=len(self.heights),
             tolerance=self.tolerance / calls,
             net=net,
-            rate=sight.slope.rate / calls,
-            rate_low=sight.slope.low / calls,
-            rate_high=sight.slope.high / calls,
+            rate=check.slope.rate / calls,
+            rate_low=check.slope.low / calls,
+            rate_high=check.slope.high / calls,
             upper_bound=max(bound, 0.0) / calls,
             detection_limit=None if detection_limit is None else detection_limit / calls,
             calls_needed=None if needed is None else round(needed * calls),
-            reason=self._reason(sight, status, bound, needed),
+            reason=self._reason(check, status, bound, needed),
             slowest_warm_up=self._slowest_warm_up() if status is Status.LEAK else None,
             level_after=self._level_after(first) if status is Status.NO_LEAK else None,
         )
@@ -266,12 +266,12 @@ class _Judgement:
 
     def _filled(self) -> int | None:
         """The sample from which on it is level, though it rose for longer than a warm-up."""
-        lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
-        for share in _FILLED_SHARES if len(self.heights) >= FEWEST_FOR_CLEAN else ():
+        suffix_minimum = np.minimum.accumulate(self.heights[::-1])[::-1]
+        for share in _FILLED_SHARES if len(self.heights) >= MIN_FOR_CLEAN else ():
             first = int(len(self.heights) * share)
             if self._bound(first) > self.tolerance:
                 continue
-            if share ** _events(np.diff(lasting[: first + 1])) <= _MISSING_BY_CHANCE:
+            if share ** _events(np.diff(suffix_minimum[: first + 1])) <= _MISSING_BY_CHANCE:
                 return first
         return None
 
@@ -279,11 +279,11 @@ class _Judgement:
         """Calls until it was level; None: it did not rise by anything that can be seen."""
         level = float(np.median(self.heights[first:]))
         noise = 3 * float(np.std(self.heights[first:]))
-        if level <= max(noise, self.tolerance * FEWEST_SAMPLES):
+        if level <= max(noise, self.tolerance * MIN_SAMPLES):
             return None
-        lasting = np.minimum.accumulate(self.heights[::-1])[::-1]
-        end = float(np.median(lasting[first:]))
-        return int(np.argmax(lasting >= _LEVEL_SHARE * end)) * self.calls_per_sample
+        suffix_minimum = np.minimum.accumulate(self.heights[::-1])[::-1]
+        end = float(np.median(suffix_minimum[first:]))
+        return int(np.argmax(suffix_minimum >= _LEVEL_SHARE * end)) * self.calls_per_sample
 
     def _discarded(self) -> int:
         return int(len(self.heights) * DISCARDED_SHARE)
@@ -293,32 +293,32 @@ class _Judgement:
         judged = len(self.heights) - self._discarded()
         return SLOWEST_WARM_UP_SHARE * judged * self.calls_per_sample
 
-    def _status(self, sight: Sight, bound: float) -> Status:
-        if bound <= self.tolerance and len(self.heights) >= FEWEST_FOR_CLEAN:
+    def _status(self, check: InterimCheck, bound: float) -> Status:
+        if bound <= self.tolerance and len(self.heights) >= MIN_FOR_CLEAN:
             return Status.NO_LEAK
-        if sight.obstacle is None and len(self.heights) >= FEWEST_FOR_LEAK:
-            before = self.heights[: int(len(self.heights) / LOOK_RATIO)]
+        if check.obstacle is None and len(self.heights) >= MIN_FOR_LEAK:
+            before = self.heights[: int(len(self.heights) / INTERIM_CHECK_RATIO)]
             if was_growing(before, self.tolerance):
                 return Status.LEAK
         return Status.INCONCLUSIVE
 
-    def _shape(self, sight: Sight, status: Status) -> Shape:
+    def _shape(self, check: InterimCheck, status: Status) -> Shape:
         if status is Status.LEAK:
             return leak_shape(self.heights)
-        if sight.obstacle is None:
+        if check.obstacle is None:
             return Shape.UNLABELLED
         return bounded_shape(self.heights, self._discarded(), self.tolerance)
 
-    def _samples_needed(self, sight: Sight, bound: float) -> int:
+    def _samples_needed(self, check: InterimCheck, bound: float) -> int:
         """How many more would decide, if the noise stays as it is: bounds narrow as n ** -1.5."""
         done = len(self.heights)
-        target = done * LOOK_RATIO
-        rate = max(sight.slope.rate, 0.0)
+        target = done * INTERIM_CHECK_RATIO
+        rate = max(check.slope.rate, 0.0)
         gap = abs(self.tolerance - rate)
-        doubt = bound - rate if rate < self.tolerance else rate - sight.slope.low
+        doubt = bound - rate if rate < self.tolerance else rate - check.slope.low
         if gap > 0 and doubt > gap:
-            target = max(target, done * min((doubt / gap) ** (2 / 3), _MOST_TIMES_LONGER))
-        return max(ceil(target), FEWEST_FOR_LEAK) - done
+            target = max(target, done * min((doubt / gap) ** (2 / 3), _MAX_TIMES_LONGER))
+        return max(ceil(target), MIN_FOR_LEAK) - done
 
     def _detection_limit(self, fine: Floats, width: int) -> float:
         """The slope that 95 % of the orders of this series' own noise would have shown."""
@@ -340,10 +340,12 @@ class _Judgement:
             low, high = (low, middle) if check.obstacle is None else (middle, high)
         return high
 
-    def _reason(self, sight: Sight, status: Status, bound: float, needed: int | None) -> Text:
+    def _reason(
+        self, check: InterimCheck, status: Status, bound: float, needed: int | None
+    ) -> Text:
         calls = self.calls_per_sample
         most = Rate(max(bound, 0.0) / calls, self.unit, self.work)
-        rate = Rate(sight.slope.rate / calls, self.unit, self.work)
+        rate = Rate(check.slope.rate / calls, self.unit, self.work)
         if status is Status.LEAK:
             return message(
                 "verdict.rises_steadily",
@@ -356,12 +358,12 @@ class _Judgement:
             return message("verdict.no_leak_above", "no leak above {most}", most=most)
         assert needed is not None
         more = Count(round(needed * calls), self.work)
-        if sight.slope.low > self.tolerance:
+        if check.slope.low > self.tolerance:
             return message(
                 "verdict.grows_but",
                 "grows by {rate}, but {why}; needs another {needed}",
                 rate=rate,
-                why=sight.obstacle or _TOO_EARLY,
+                why=check.obstacle or _TOO_EARLY,
                 needed=more,
             )
         if bound <= self.tolerance:

@@ -6,7 +6,7 @@ import numpy as np
 
 from leakhunt.analysis.verdict.trend import (
     BLOCKS,
-    LEAST_LATER_SHARE,
+    MIN_LATER_SHARE,
     Floats,
     fine_floors,
     floors,
@@ -28,7 +28,7 @@ _IN_STEPS = 0.8
 _STEPS_SHARE = 0.1
 # A drop of a sawtooth is this share of the whole swing, and it has no rise of that size.
 _TOOTH = 0.5
-_FEWEST_TEETH = 3
+_MIN_TEETH = 3
 
 
 def leak_shape(values: Floats) -> Shape:
@@ -86,7 +86,7 @@ def bounded_shape(values: Floats, discarded: int, tolerance: float) -> Shape:
 def _growing_shape(judged: Floats, heights: Floats) -> Shape:
     if mostly_one_step(heights):
         return Shape.ONE_OFF_STEP
-    if later_share(heights) < LEAST_LATER_SHARE and _fills(judged):
+    if later_share(heights) < MIN_LATER_SHARE and _fills(judged):
         return Shape.FILLING_CACHE
     return Shape.UNLABELLED
 
@@ -114,4 +114,4 @@ def _is_sawtooth(values: Floats) -> bool:
         return False
     teeth = int((moves < -_TOOTH * swing).sum())
     rises = int((moves > _TOOTH * swing).sum())
-    return teeth >= _FEWEST_TEETH and rises <= teeth // 10
+    return teeth >= _MIN_TEETH and rises <= teeth // 10

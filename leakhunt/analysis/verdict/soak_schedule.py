@@ -1,6 +1,6 @@
 """How a soak goes on: after how many requests it reads, and when it has seen enough. Pure.
 
-As `looks` does for calls: a warm-up in steps, looks at the judged samples, and an end once the
+As `schedule` does for calls: a warm-up in steps, interim checks of the samples, and an end once the
 verdict is known, unless the soak was told how long to go on. Requests come at the service's own
 pace, so a sample stands for as many as come in some tenth of a second. A soak that goes on doubles
 that again and again: three days are some thousand samples, and an hour is as many.
@@ -12,17 +12,17 @@ from itertools import pairwise
 from math import ceil
 from statistics import median
 
-from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
-    MOST_WARM_UP_STEPS,
+    MAX_WARM_UP_STEPS,
     SAMPLE_GROWTH_BYTES,
     WARM_UP_STEP,
     decided,
     is_quiet,
     typical_growth,
 )
-from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS
 from leakhunt.model.plan import PlannedLoad
 from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.series import ELAPSED, LIVE_HEAP, RSS
@@ -45,10 +45,10 @@ PLAIN = 4
 # Where nothing ends it but the verdict, it is given time as if so much were to be judged.
 USUAL_SECONDS = 450.0
 # Of a number of requests or a duration that is asked for, at most this share is warm-up.
-MOST_WARM_UP_SHARE = 0.25
-# So many samples where a number of requests or a duration is asked for: enough for the last look
+MAX_WARM_UP_SHARE = 0.25
+# So many samples where a number of requests or a duration is asked for: enough for the last check
 # and the warm-up.
-WANTED_SAMPLES = LOOKS[-1] + MOST_WARM_UP_STEPS * WARM_UP_STEP
+WANTED_SAMPLES = INTERIM_CHECKS[-1] + MAX_WARM_UP_STEPS * WARM_UP_STEP
 
 
 def next_phase(
@@ -69,7 +69,7 @@ def next_phase(
 def _warm_up(
     run: Run, load: PlannedLoad, reading_seconds: float, pause_seconds: float | None
 ) -> Phase:
-    """Another step of the warm-up, or the first look after it."""
+    """Another step of the warm-up, or the first interim check after it."""
     if run.samples_done < 2:  # nothing is known of its pace
         return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, 1, False)
     last = run.phases[-1]
@@ -78,14 +78,16 @@ def _warm_up(
         each = calls_per_sample(run, load, reading_seconds)
     if (
         is_quiet(run, last)
-        or len(run.phases) >= MOST_WARM_UP_STEPS
-        or _share_done(run, load) >= MOST_WARM_UP_SHARE
+        or len(run.phases) >= MAX_WARM_UP_STEPS
+        or _share_done(run, load) >= MAX_WARM_UP_SHARE
     ):
         apart = None
         if pause_seconds is not None and not _stands_out(run, each):
             apart = _between_pauses(run, load, pause_seconds)
         each = max(each, apart or 0)
-        return Phase(run.samples_done, LOOKS[0], Purpose.JUDGED, each, False, apart is not None)
+        return Phase(
+            run.samples_done, INTERIM_CHECKS[0], Purpose.JUDGED, each, False, apart is not None
+        )
     return Phase(run.samples_done, WARM_UP_STEP, Purpose.WARM_UP, each, False)
 
 
@@ -101,16 +103,16 @@ def _stands_out(run: Run, each: int) -> bool:
 
     A service that grows so may not live long: it is read as often as it can be.
     """
-    looks = [
+    checks = [
         (run.calls[reading.sample - 1], reading.values[LIVE_HEAP])
         for reading in run.readings
         if reading.step == "look_collected" and reading.sample and LIVE_HEAP in reading.values
     ][-2:]
     heap = run.samples.get(LIVE_HEAP, ())[-WARM_UP_STEP:]
-    if len(looks) < 2 or looks[1][0] <= looks[0][0] or not heap:
+    if len(checks) < 2 or checks[1][0] <= checks[0][0] or not heap:
         return False
-    rate = (looks[1][1] - looks[0][1]) / (looks[1][0] - looks[0][0])
-    return rate * each * LOOKS[1] > PLAIN * (max(heap) - min(heap))
+    rate = (checks[1][1] - checks[0][1]) / (checks[1][0] - checks[0][0])
+    return rate * each * INTERIM_CHECKS[1] > PLAIN * (max(heap) - min(heap))
 
 
 def _between_pauses(run: Run, load: PlannedLoad, pause_seconds: float) -> int | None:
@@ -120,25 +122,25 @@ def _between_pauses(run: Run, load: PlannedLoad, pause_seconds: float) -> int | 
         *([load.duration_seconds] if load.duration_seconds else []),
         *([run.plan.calls / per_second] if run.plan.calls else []),
     ]
-    judged = (1 - MOST_WARM_UP_SHARE) * min(ends) if ends else USUAL_SECONDS
+    judged = (1 - MAX_WARM_UP_SHARE) * min(ends) if ends else USUAL_SECONDS
     seconds = min(PAUSE_SPACING * pause_seconds, judged / EARLIEST_CLEAN)
     seconds = max(CLOSEST_PAUSE_SPACING * pause_seconds, seconds)
-    return ceil(per_second * seconds) if LOOKS[0] * seconds <= judged else None
+    return ceil(per_second * seconds) if INTERIM_CHECKS[0] * seconds <= judged else None
 
 
 def _judged(run: Run, load: PlannedLoad, can_pause: bool) -> Phase | None:
-    """To the next look, or twice as far; None: it is known."""
+    """To the next interim check, or twice as far; None: it is known."""
     each, pauses = run.phases[-1].calls_per_sample, run.phases[-1].pauses and can_pause
-    even = evenly(run)
+    even = resampled(run)
     judged = even.samples_done - even.judged_from
     is_fixed = run.plan.calls is not None or load.duration_seconds is not None
-    if not is_fixed and judged >= LOOKS[1] and decided(even, judged):
+    if not is_fixed and judged >= INTERIM_CHECKS[1] and decided(even, judged):
         return None
-    following = next((look for look in LOOKS if look > judged), None)
+    following = next((check for check in INTERIM_CHECKS if check > judged), None)
     if following is not None:
         return Phase(run.samples_done, following - judged, Purpose.JUDGED, each, False, pauses)
     if is_fixed or run.plan.resolve:
-        samples = ceil(LOOKS[-1] / 2)
+        samples = ceil(INTERIM_CHECKS[-1] / 2)
         return Phase(run.samples_done, samples, Purpose.JUDGED, 2 * each, False, pauses)
     return None
 

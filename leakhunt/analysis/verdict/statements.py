@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from leakhunt.amounts import Amount, Count, Rate
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES
+from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
@@ -80,7 +80,7 @@ def reasons(trends: Sequence[Trend]) -> Text:
 
 def undecided(trends: Sequence[Trend]) -> Message:
     """Why these series are inconclusive."""
-    if trends[0].samples < FEWEST_SAMPLES:
+    if trends[0].samples < MIN_SAMPLES:
         return message(
             "verdict.too_short", "Inconclusive: too few samples ({reason})", reason=reasons(trends)
         )

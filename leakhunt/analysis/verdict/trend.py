@@ -30,7 +30,7 @@ ALPHA = 0.01
 # No step between two floors may be more than this share of the net growth: else it is one-off.
 LARGEST_STEP_SHARE = 0.5
 # The later half must grow at this share of the earlier half's rate or faster: else it slows down.
-LEAST_LATER_SHARE = 0.6
+MIN_LATER_SHARE = 0.6
 # Time constants of a warm-up that are tried, in blocks of the fine floors: from one to 3/4 of all.
 # Slower ones cannot be told from a line at all. So many that none falls between two, 5 % apart.
 _TIME_CONSTANTS = np.geomspace(1, 0.75 * FINE_BLOCKS, 60)

@@ -12,9 +12,9 @@ from leakhunt.engine.adapters.tools import TOOLS, workload_of
 
 def main() -> int:
     """Read what is asked for, ask the tool, and answer on the last line of standard output."""
-    asked = json.loads(sys.stdin.readline())
+    order = json.loads(sys.stdin.readline())
     with contextlib.redirect_stdout(sys.stderr):
-        answer = TOOLS[asked["tool"]].ask(workload_of(asked["workload"]), int(asked["calls"]))
+        answer = TOOLS[order["tool"]].ask(workload_of(order["workload"]), int(order["calls"]))
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
     sys.stdout.flush()
     os._exit(0)  # threads that a workload left would keep the process

@@ -24,7 +24,7 @@ from leakhunt.runner.memory_limit import NoLimit, memory_bounds
 # The rest of what is free is for the system, and for what grows.
 _MEMORY_SHARE = 0.8
 # A worker that waits between its pauses still wants a core while it calls: no cell counts for less.
-_LEAST_CORES = 1.0
+_MIN_CORES = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Effort:
 
     def at_a_time(self, cores: int, free_bytes: int) -> int:
         """How many have room beside each other."""
-        by_cores = int(cores / max(self.cores, _LEAST_CORES) + 0.25)
+        by_cores = int(cores / max(self.cores, _MIN_CORES) + 0.25)
         by_memory = int(_MEMORY_SHARE * free_bytes / max(self.peak_bytes, 1))
         return max(min(by_cores, by_memory), 1)
 
@@ -69,16 +69,16 @@ class LocalCells:
         Raises:
             CannotWrite: the disk does not take the results.
         """
-        left = list(jobs)
-        while left and not self._is_known and not stop.is_set():
-            self._try_room(left.pop(0), stop, ended)
+        waiting = list(jobs)
+        while waiting and not self._is_known and not stop.is_set():
+            self._try_room(waiting.pop(0), stop, ended)
 
         def work(job: CellJob) -> None:
             if not stop.is_set():
                 self._carry_out(job, stop, ended)
 
-        if left and not stop.is_set():
-            in_parallel(work, left, min(self.jobs, len(left)), stop)
+        if waiting and not stop.is_set():
+            in_parallel(work, waiting, min(self.jobs, len(waiting)), stop)
 
     def _carry_out(
         self, job: CellJob, stop: Event, ended: Callable[[CellJob, CellRecord], None]

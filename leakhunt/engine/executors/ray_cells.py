@@ -25,21 +25,20 @@ from leakhunt.engine.cells import (
     write_record,
 )
 from leakhunt.engine.executors.local_cells import CellJob, peak_bytes
-from leakhunt.errors import CannotWrite, MissingRequirement, UsageError
+from leakhunt.errors import MissingRequirement, UsageError, cannot_write_to
 from leakhunt.model.matrix import CellEnd, CellRecord
 from leakhunt.scenario import find
 from leakhunt.text.message import Text, message, plural_message
-from leakhunt.text.system import system_text
 
 # A task whose node goes is begun again so often.
-MOST_RETRIES = 5
+MAX_RETRIES = 5
 # A cell may need more than the first one took.
 _MEMORY_MARGIN = 1.25
 _WAIT_SECONDS = 0.5
 # As many tasks wait at Ray as have room, and some: it is not given thousands at once.
 _AHEAD = 4
 # memray's own captures may be large, and are left on the node.
-_MOST_FILE_BYTES = 64 << 20
+_MAX_FILE_BYTES = 64 << 20
 _NODE_LETTERS = 8
 NODE_FACT = "ray node"
 
@@ -186,7 +185,7 @@ class RayCells:
             num_cpus=wanted["CPU"],
             num_gpus=wanted.get("GPU", 0),
             memory=self._memory_bytes or None,
-            max_retries=MOST_RETRIES,
+            max_retries=MAX_RETRIES,
             scheduling_strategy="SPREAD",
         )
         return task.remote(_sent(job), self._counter)
@@ -251,7 +250,7 @@ def _sent(job: CellJob) -> NodeOrder:
 
 def _files_of(folder: Path) -> Iterator[tuple[str, bytes]]:
     for file in sorted(folder.iterdir()):
-        if file.is_file() and file.stat().st_size <= _MOST_FILE_BYTES:
+        if file.is_file() and file.stat().st_size <= _MAX_FILE_BYTES:
             yield file.name, file.read_bytes()
 
 
@@ -312,14 +311,7 @@ def _put(job: CellJob, files: Mapping[str, bytes], record: CellRecord | None) ->
                 write_record(whole, record)
             whole.rename(job.folder)
     except OSError as error:
-        raise CannotWrite(
-            message(
-                "file.cannot-write-to",
-                "{where}: {strerror}. Choose another place with --out",
-                where=job.folder,
-                strerror=system_text(error),
-            )
-        ) from error
+        raise cannot_write_to(job.folder, error) from error
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ from leakhunt.model.attached import (
     LookDifference,
     MemoryBound,
     PossibleCause,
+    TraceStretch,
     VisitCost,
 )
 from leakhunt.model.kinds import Kind
@@ -63,6 +64,7 @@ class AttachJson:
     cost: VisitCost | None
     caveats: tuple[Text, ...]
     difference: LookDifference | None
+    trace: TraceStretch | None
 
 
 def render(report: AttachReport) -> bytes:
@@ -86,6 +88,7 @@ def render(report: AttachReport) -> bytes:
         cost=report.cost,
         caveats=report.caveats,
         difference=report.difference,
+        trace=report.trace,
     )
     return json_bytes({"$schema": SCHEMA, "format": FORMAT}, file)
 

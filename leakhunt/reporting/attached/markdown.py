@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from leakhunt.model.attached import AttachReport
 from leakhunt.reporting.attached.tables import facts, heading, next_steps, sections, summary
-from leakhunt.reporting.formats.markdown_escape import escaped
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import escaped, markdown_bytes
 from leakhunt.text.language import tr
 
 
 def render(report: AttachReport) -> bytes:
     """UTF-8 Markdown. Every text from outside is escaped."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: AttachReport) -> Iterator[str]:

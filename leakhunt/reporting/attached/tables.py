@@ -13,7 +13,7 @@ from leakhunt.text.language import mark, tr
 from leakhunt.text.message import said
 
 # So many holders are told here; all are in the JSON.
-MOST_HOLDERS = 15
+MAX_HOLDERS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +199,23 @@ def _grower_row(grower: Grower) -> tuple[str, ...]:
 
 def _holders(report: AttachReport) -> Section:
     heap = report.heap
-    rows = tuple(holder_rows(heap))[:MOST_HOLDERS] if heap is not None else ()
+    rows = tuple(holder_rows(heap))[:MAX_HOLDERS] if heap is not None else ()
     explained = tr("What would be freed if a holder were gone. No memory counts twice.")
     return Section(tr("Largest holders"), tuple(map(tr, HOLDER_HEADINGS)), rows, (explained,), 2)
 
 
 def _places(report: AttachReport) -> Section:
+    """Where C code is among them, each has the file it is in, and its Python caller."""
+    is_native = any(each.shared_object or each.called_from for each in report.places)
+    further = (tr("shared object"), tr("called from")) if is_native else ()
     rows = tuple(
-        (each.place, format_bytes(each.size_bytes), f"{each.blocks:,}") for each in report.places
-    )
-    headings = (tr("allocation site"), tr("size"), tr("blocks"))
-    return Section(tr("Allocated while traced, and alive"), headings, rows)
+        (each.place, *((each.shared_object, each.called_from) if is_native else ()),
+         format_bytes(each.size_bytes), f"{each.blocks:,}")
+        for each in report.places
+    )  # fmt: skip
+    headings = (tr("allocation site"), *further, tr("size"), tr("blocks"))
+    title = tr("Allocated while traced, and alive")
+    return Section(title, headings, rows, (), 1 + len(further))
 
 
 def _causes(report: AttachReport) -> Section:

@@ -20,7 +20,7 @@ from leakhunt.reporting.attached.tables import (
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.text.language import tr
 
-_MOST_ROWS = 10
+_MAX_ROWS = 10
 
 
 def attach_parts(report: AttachReport) -> Iterator[Table | Text]:
@@ -52,7 +52,7 @@ def section_table(section: Section) -> Table:
         is_text = number < section.text_columns or _is_text(section, number)
         justify = "left" if is_text else "right"
         table.add_column(each, overflow="fold", justify=justify, no_wrap=not is_text)  # type: ignore[arg-type]
-    for cells in section.rows[:_MOST_ROWS]:
+    for cells in section.rows[:_MAX_ROWS]:
         table.add_row(*(Text(visible(cell)) for cell in cells))
     return table
 

@@ -13,14 +13,13 @@ from leakhunt.reporting.benchmark.tables import (
     heading,
     score_row,
 )
-from leakhunt.reporting.formats.markdown_escape import escaped, table
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import escaped, markdown_bytes, table
 from leakhunt.text.language import tr
 
 
 def render(report: BenchmarkReport) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: BenchmarkReport) -> Iterator[str]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from leakhunt.model.bisection import BisectReport
 from leakhunt.reporting.bisect.tables import HEADINGS, HOW_IT_IS_READ, heading, rows, summary
-from leakhunt.reporting.formats.markdown_escape import escaped, table
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import escaped, markdown_bytes, table
 from leakhunt.text.language import tr
 
 
 def render(report: BisectReport) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: BisectReport) -> Iterator[str]:

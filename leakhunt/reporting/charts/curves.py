@@ -50,7 +50,7 @@ from leakhunt.reporting.charts.style import (
     svg,
     svg_element,
 )
-from leakhunt.reporting.charts.thinning import MOST_POINTS, decimated
+from leakhunt.reporting.charts.thinning import MAX_POINTS, decimated
 from leakhunt.reporting.charts.trendline import trend_line
 from leakhunt.reporting.shared.load_table import work_of
 from leakhunt.text.language import mark, tr
@@ -69,7 +69,7 @@ _PANEL_INCHES = 2.5
 # Every curve has its label beside the panel.
 _INCHES_PER_LABEL = 0.24
 _TITLE_INCHES = 0.1
-_MOST_PANEL_INCHES = 12.0
+_MAX_PANEL_INCHES = 12.0
 # The still picture of a page, which also carries all curves as data.
 _POINTS_IN_A_PAGE = 600
 _LOGARITHMIC_FROM_RATIO = 8.0
@@ -90,14 +90,14 @@ def curves_element(report: Report) -> str:
     return svg_element(partial(curves_figure, report, _POINTS_IN_A_PAGE), "curves")
 
 
-def curves_figure(report: Report, most: int = MOST_POINTS) -> Figure:
+def curves_figure(report: Report, most: int = MAX_POINTS) -> Figure:
     """A panel for each series that is drawn and was read; at most some `most` points a curve."""
     from matplotlib.figure import Figure
 
     shown = [facts.name for facts in displayed(SeriesDisplay.FIGURE) if _read_by_any(report, facts)]
     names = shown or [RSS]
     labels = _INCHES_PER_LABEL * len(report.entries)
-    height = min(max(_PANEL_INCHES, labels), _MOST_PANEL_INCHES) * len(names) + 0.5
+    height = min(max(_PANEL_INCHES, labels), _MAX_PANEL_INCHES) * len(names) + 0.5
     figure = Figure(figsize=(WIDTH_INCHES, height))
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, names, strict=True):

@@ -44,7 +44,7 @@ _TOP_INCHES = 0.65
 _BOTTOM_INCHES = 0.6
 _BETWEEN_INCHES = 0.5
 _LEADER_INCHES = 0.2
-_LEAST_RIGHT = 0.4
+_MIN_RIGHT = 0.4
 _PNG_DOTS_PER_INCH = 150
 # Where the first font lacks a character, the next one is asked; installed ones only.
 _FONTS = (
@@ -197,7 +197,7 @@ def stack(figure: Figure, panels: Sequence[Axes]) -> None:
     right = 1.0 - (margin / figure.dpi + _LEADER_INCHES) / width
     figure.subplots_adjust(
         left=_LEFT_INCHES / width,
-        right=max(right, _LEAST_RIGHT),
+        right=max(right, _MIN_RIGHT),
         top=1.0 - _TOP_INCHES / height,
         bottom=_BOTTOM_INCHES / height,
         hspace=_BETWEEN_INCHES / (each - _BETWEEN_INCHES),

@@ -8,12 +8,12 @@ from statistics import median
 from leakhunt.text.language import tr
 
 # At most about so many points a curve: each bucket keeps its lowest and highest sample.
-MOST_POINTS = 1500
+MAX_POINTS = 1500
 # A time is shown as the median of so many samples: one slow call is no curve.
 SMOOTHED_SAMPLES = 9
 
 
-def decimated(heights: Sequence[float], most: int = MOST_POINTS) -> tuple[list[int], list[float]]:
+def decimated(heights: Sequence[float], most: int = MAX_POINTS) -> tuple[list[int], list[float]]:
     """Places and heights, thinned to the lowest and highest of each bucket, in order.
 
     The first and the last are always among them.

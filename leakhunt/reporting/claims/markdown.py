@@ -20,14 +20,19 @@ from leakhunt.reporting.claims.tables import (
     unfinished,
     verdict_cell,
 )
-from leakhunt.reporting.formats.markdown_escape import code, escaped, inside_html, table
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import (
+    code,
+    escaped,
+    inside_html,
+    markdown_bytes,
+    table,
+)
 from leakhunt.text.language import tr
 
 
 def render(report: ClaimsReport) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: ClaimsReport) -> Iterator[str]:

@@ -26,21 +26,21 @@ MISMATCH_HEADINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class FactTable:
     """Facts that differ, under one title: rows under `MISMATCH_HEADINGS`."""
 
     title: str
     rows: tuple[tuple[str, ...], ...]
 
 
-def refusal_box(comparison: Comparison) -> Box | None:
+def refusal_box(comparison: Comparison) -> FactTable | None:
     """What forbids conclusions, drawn or not; None: nothing does."""
     name = DESPITE_TITLE if comparison.despite else REFUSED_TITLE
     found = [(pair, each) for pair in comparison.pairs for each in pair.refusing]
     return _box(name, found, comparison.despite)
 
 
-def shown_box(comparison: Comparison) -> Box | None:
+def shown_box(comparison: Comparison) -> FactTable | None:
     """What differs and is what is compared, or does no harm."""
     shown = [
         (pair, each)
@@ -51,7 +51,7 @@ def shown_box(comparison: Comparison) -> Box | None:
     return _box(SHOWN_TITLE, shown, comparison.despite)
 
 
-def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Box | None:
+def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> FactTable | None:
     """Each fact once, with the variants it is about."""
     about: dict[tuple[str, str, str, Mismatch], list[str]] = {}
     for pair, each in found:
@@ -71,7 +71,7 @@ def _box(name: str, found: Sequence[tuple[Pair, Mismatch]], despite: bool) -> Bo
         )
         for (before, after, consequence, each), names in about.items()
     )
-    return Box(tr(name), rows) if rows else None
+    return FactTable(tr(name), rows) if rows else None
 
 
 def fact_line(mismatch: Mismatch) -> str:

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # More make a picture that nobody looks at; the table has them all.
-MOST_VARIANTS = 24
+MAX_VARIANTS = 24
 _PANEL_INCHES = (4.7, 2.3)
-_MOST_COLUMNS = 3
-_LEAST_WIDTH_INCHES = 7.0
+_MAX_COLUMNS = 3
+_MIN_WIDTH_INCHES = 7.0
 
 
 def comparison_png(comparison: Comparison) -> bytes:
@@ -67,18 +67,18 @@ def comparison_figure(comparison: Comparison) -> Figure:
     from matplotlib.figure import Figure
 
     variants = _variants(comparison)
-    shown = dict(list(variants.items())[:MOST_VARIANTS])
+    shown = dict(list(variants.items())[:MAX_VARIANTS])
     order = [side.label for side in comparison.sides]
     series = [
         facts.name
         for facts in displayed(SeriesDisplay.COMPARISON)
         if any(_curves(sides, facts.name, order) for sides in shown.values())
     ] or [RSS]
-    columns = min(len(series), _MOST_COLUMNS)
+    columns = min(len(series), _MAX_COLUMNS)
     each = -(-len(series) // columns)
     rows = max(len(shown) * each, 1)
     size = (
-        max(_PANEL_INCHES[0] * columns, _LEAST_WIDTH_INCHES),
+        max(_PANEL_INCHES[0] * columns, _MIN_WIDTH_INCHES),
         _PANEL_INCHES[1] * rows + 0.5,
     )
     figure = Figure(figsize=size, layout="constrained")
@@ -96,7 +96,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
     rest = (
         tr(
             " (the first {most_variants} of {variants} variants)",
-            most_variants=MOST_VARIANTS,
+            most_variants=MAX_VARIANTS,
             variants=len(variants),
         )
         if more

@@ -15,8 +15,8 @@ from leakhunt.reporting.attached.tables import (
 def look_sentences(comparison: Comparison) -> Iterator[str]:
     """A sentence or two for each pair of visits."""
     for looks in comparison.looks:
-        told = " ".join(difference_summary(looks.difference))
-        yield f"{looks.before_label} -> {looks.after_label}: {told}"
+        summary = " ".join(difference_summary(looks.difference))
+        yield f"{looks.before_label} -> {looks.after_label}: {summary}"
 
 
 def look_sections(comparison: Comparison) -> Iterator[Section]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from leakhunt.model.comparison import Comparison, Pair
 from leakhunt.reporting.comparison.differences import (
     MISMATCH_HEADINGS,
-    Box,
+    FactTable,
     alone_lines,
     refusal_box,
     shown_box,
@@ -25,14 +25,13 @@ from leakhunt.reporting.comparison.tables import (
     suspect_row,
     title,
 )
-from leakhunt.reporting.formats.markdown_escape import escaped, inside_html, table
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import escaped, inside_html, markdown_bytes, table
 from leakhunt.text.language import tr
 
 
 def render(comparison: Comparison) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return text_bytes("\n".join(_lines(comparison)) + "\n")
+    return markdown_bytes(_lines(comparison))
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:
@@ -66,7 +65,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield f"{escaped(tr(HOW_IT_IS_READ))} ({escaped(comparison.generator)})"
 
 
-def _box_rows(box: Box) -> Iterator[str]:
+def _box_rows(box: FactTable) -> Iterator[str]:
     yield ""
     yield from table(tuple(map(tr, MISMATCH_HEADINGS)), box.rows)
 

@@ -41,7 +41,7 @@ _TIME_WORDS = {
     Conclusion.DECREASE: mark("takes less time"),
 }
 # Less is rounded to nothing, not to less than nothing.
-_LEAST_BYTES = 0.05
+_MIN_BYTES = 0.05
 _PER = {
     Work.CALL: mark("{title} per call"),
     Work.REQUEST: mark("{title} per request"),
@@ -139,7 +139,7 @@ def _amount(line: Metric, value: float | None) -> str:
         return NOTHING
     if line.name == TIME:
         return format_seconds(value)
-    if line.unit is Unit.BYTES and abs(value) < _LEAST_BYTES:
+    if line.unit is Unit.BYTES and abs(value) < _MIN_BYTES:
         value = 0.0
     return format_bytes(value) if line.unit is Unit.BYTES else f"{value:.3g}"
 
@@ -174,9 +174,9 @@ def short_conclusion_cell(line: Metric) -> str:
     conclusion = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
         return tr(
-            "{told} (detection limit {would_show_cell})",
+            "{told} (detection limit {limit})",
             told=conclusion,
-            would_show_cell=would_show_cell(line),
+            limit=detection_limit_cell(line),
         )
     return conclusion
 
@@ -186,7 +186,7 @@ def _conclusion(line: Metric) -> str:
     return f"{SIGNS[line.conclusion]} {tr(words[line.conclusion])}"
 
 
-def would_show_cell(line: Metric) -> str:
+def detection_limit_cell(line: Metric) -> str:
     """The difference that would have been seen."""
     if line.would_show is None:
         return NOTHING
@@ -198,9 +198,9 @@ def conclusion_cell(line: Metric) -> str:
     conclusion = _conclusion(line)
     if line.conclusion is Conclusion.NO_DIFFERENCE:
         return tr(
-            "{told}; detection limit {would_show_cell} (95 % power)",
+            "{told}; detection limit {limit} (95 % power)",
             told=conclusion,
-            would_show_cell=would_show_cell(line),
+            limit=detection_limit_cell(line),
         )
     return (
         tr("{kind}: {told}", kind=conclusion, told=line.reason)

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 
 from leakhunt.model.fleet import FleetReport
 from leakhunt.reporting.fleet.tables import HEADINGS, WORDS, details, heading, rows, summary
-from leakhunt.reporting.formats.markdown_escape import escaped
-from leakhunt.text.controls import text_bytes
+from leakhunt.reporting.formats.markdown_escape import escaped, markdown_bytes
 from leakhunt.text.language import tr
 
 # So many instances are told one by one; the table has all.
-_MOST_TOLD = 20
+_MAX_TOLD = 20
 
 
 def render(report: FleetReport) -> bytes:
     """UTF-8 Markdown. Every text from outside is escaped."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: FleetReport) -> Iterator[str]:
@@ -29,15 +28,15 @@ def _lines(report: FleetReport) -> Iterator[str]:
     yield f"| {' | '.join('---' if is_text else '---:' for is_text in WORDS)} |"
     for row in rows(report):
         yield f"| {' | '.join(map(escaped, row))} |"
-    told = list(details(report))
-    for instance, sentences in told[:_MOST_TOLD]:
+    instances = list(details(report))
+    for instance, sentences in instances[:_MAX_TOLD]:
         yield ""
         yield f"## {escaped(instance)}"
         yield ""
         for sentence in sentences:
             yield f"- {escaped(sentence)}"
-    if len(told) > _MOST_TOLD:
+    if len(instances) > _MAX_TOLD:
         yield ""
-        yield tr("{count} more in analyze.json", count=len(told) - _MOST_TOLD)
+        yield tr("{count} more in analyze.json", count=len(instances) - _MAX_TOLD)
     yield ""
     yield escaped(report.generator)

@@ -74,13 +74,13 @@ def rows(report: FleetReport) -> Iterator[tuple[str, ...]]:
 def short_rows(report: FleetReport) -> Iterator[tuple[str, ...]]:
     """The same without intervals, for a terminal."""
     for each, row in zip(report.instances, rows(report), strict=True):
-        left = row[2]
+        time = row[2]
         if each.seconds_left:
-            left = format_seconds(each.seconds_left)
+            time = format_seconds(each.seconds_left)
         rate = row[3]
         if each.course not in _CLEAN and each.rate is not None:
             rate = format_bytes(each.rate * _DAY)
-        yield (*row[:2], left, rate, *row[4:])
+        yield (*row[:2], time, rate, *row[4:])
 
 
 def verdict(each: JudgedInstance) -> str:
@@ -123,8 +123,8 @@ def details(report: FleetReport) -> Iterator[tuple[str, tuple[str, ...]]]:
     for each in report.instances:
         if each.course in _CLEAN and not each.caveats:
             continue
-        told = [said(each.verdict.sentence)]
+        texts = [said(each.verdict.sentence)]
         forecast = each.verdict.forecast
         if forecast is not None and forecast.limit_bytes is not None:
-            told.append(said(forecast.sentence))
-        yield each.instance, (*told, *map(said, each.caveats))
+            texts.append(said(forecast.sentence))
+        yield each.instance, (*texts, *map(said, each.caveats))

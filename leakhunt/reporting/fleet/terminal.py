@@ -15,8 +15,8 @@ from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.text.language import tr
 
 # So many instances are shown, the first out of memory first; files have all.
-_MOST_ROWS = 40
-_MOST_TOLD = 3
+_MAX_ROWS = 40
+_MAX_TOLD = 3
 # Columns that 80 characters have room for.
 _COLUMNS = 5
 _STYLES = {Course.GROWS: "bold red", Course.SLOWING: "yellow", Course.UNDECIDED: "dim"}
@@ -28,11 +28,11 @@ def fleet_parts(report: FleetReport) -> Iterator[Table | Text]:
     for sentence in summary(report):
         yield Text(visible(sentence))
     yield _table(report)
-    left = len(report.instances) - _MOST_ROWS
-    if left > 0:
-        yield Text(tr("{count} more instances in the report", count=left), "dim")
-    told = [(name, lines) for name, lines in details(report)][:_MOST_TOLD]
-    for instance, sentences in told:
+    hidden = len(report.instances) - _MAX_ROWS
+    if hidden > 0:
+        yield Text(tr("{count} more instances in the report", count=hidden), "dim")
+    shown = [(name, lines) for name, lines in details(report)][:_MAX_TOLD]
+    for instance, sentences in shown:
         yield Text("")
         yield Text(visible(instance), "bold")
         for sentence in sentences:
@@ -44,7 +44,7 @@ def _table(report: FleetReport) -> Table:
     for name, is_text in list(zip(HEADINGS, WORDS, strict=True))[:_COLUMNS]:
         justify: Literal["left", "right"] = "left" if is_text else "right"
         table.add_column(tr(name), overflow="fold", justify=justify, no_wrap=not is_text)
-    for each, cells in list(zip(report.instances, short_rows(report), strict=True))[:_MOST_ROWS]:
+    for each, cells in list(zip(report.instances, short_rows(report), strict=True))[:_MAX_ROWS]:
         texts = [Text(visible(cell)) for cell in cells[:_COLUMNS]]
         texts[1].stylize(_STYLES.get(each.course, ""))
         table.add_row(*texts)

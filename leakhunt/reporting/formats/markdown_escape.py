@@ -6,9 +6,14 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 
-from leakhunt.text.controls import STEERING
+from leakhunt.text.controls import STEERING, text_bytes
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$&])")
+
+
+def markdown_bytes(lines: Iterable[str]) -> bytes:
+    """A document of these lines, in UTF-8."""
+    return text_bytes("\n".join(lines) + "\n")
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:

@@ -17,16 +17,16 @@ from leakhunt.reporting.run.tables import NOTHING
 from leakhunt.text.language import ntr, tr
 
 # So many of a kind GitHub shows of one step.
-MOST_ERRORS = 10
+MAX_ERRORS = 10
 # So many passes are named in the one notice on them.
-_MOST_NAMED = 20
+_MAX_NAMED = 20
 
 
 def annotation_lines(gated: GateResult, repository: Repository) -> Iterator[str]:
     """The lines to print: errors, the gravest first, then one notice on what is within."""
     all_rows = rows(gated)
     failed = [row for row in all_rows if row.answer is not GateAnswer.WITHIN_BUDGET]
-    shown = failed if len(failed) <= MOST_ERRORS else failed[: MOST_ERRORS - 1]
+    shown = failed if len(failed) <= MAX_ERRORS else failed[: MAX_ERRORS - 1]
     for row in shown:
         yield _error(row, repository)
     if hidden := len(failed) - len(shown):
@@ -49,12 +49,12 @@ def _error(row: GateRow, repository: Repository) -> str:
 
 
 def _passes(within: list[GateRow]) -> Iterator[str]:
-    for row in within[:_MOST_NAMED]:
+    for row in within[:_MAX_NAMED]:
         sentence = tr("{name}: budget {limit}", name=row.name, limit=limit(row))
         if power(row) != NOTHING:
             sentence += tr("; detection limit {power} (95 % power)", power=power(row))
         yield sentence
-    hidden = len(within) - _MOST_NAMED
+    hidden = len(within) - _MAX_NAMED
     if hidden > 0:
         yield ntr("and {n} more", "and {n} more", hidden)
 

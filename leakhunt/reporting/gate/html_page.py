@@ -35,7 +35,7 @@ from leakhunt.reporting.gate.tables import (
     fold_title,
     parted,
 )
-from leakhunt.reporting.shared.suspects import Card, card
+from leakhunt.reporting.shared.suspects import SuspectCard, card
 from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
@@ -149,7 +149,7 @@ def _reasons(variant: VariantResult) -> Iterator[tuple[str, str]]:
         yield "", text
 
 
-def _cards(variant: VariantResult) -> list[Card]:
+def _cards(variant: VariantResult) -> list[SuspectCard]:
     plan = variant.entries[0].run.plan if variant.entries else None
     suspects = variant.suspects[:SHOWN_SUSPECTS]
     return [card(number, suspect, plan) for number, suspect in enumerate(suspects, 1)]

@@ -10,7 +10,13 @@ from collections.abc import Iterator, Sequence
 from leakhunt.model.attribution import Suspect
 from leakhunt.model.gate import GateAnswer, GateResult, VariantResult
 from leakhunt.reporting.charts.sparkline import bars
-from leakhunt.reporting.formats.markdown_escape import code, escaped, inside_html, table
+from leakhunt.reporting.formats.markdown_escape import (
+    code,
+    escaped,
+    inside_html,
+    markdown_bytes,
+    table,
+)
 from leakhunt.reporting.gate.next_steps import acceptances, commands, policy_name
 from leakhunt.reporting.gate.rows import (
     SIGNS,
@@ -38,7 +44,6 @@ from leakhunt.reporting.gate.tables import (
     parted,
 )
 from leakhunt.reporting.shared.suspects import keeps
-from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 # The width of a curve in the table, in characters.
@@ -47,7 +52,7 @@ _BARS = 16
 
 def render(gated: GateResult) -> bytes:
     """UTF-8 GitHub-flavoured Markdown, which GitLab reads as well."""
-    return text_bytes("\n".join(_lines(gated)) + "\n")
+    return markdown_bytes(_lines(gated))
 
 
 def _lines(gated: GateResult) -> Iterator[str]:

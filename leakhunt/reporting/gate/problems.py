@@ -30,12 +30,12 @@ def problem_lines(gated: GateResult, repository: Repository) -> Iterator[str]:
         if spot is None and repository.policy:
             spot = Spot(repository.policy, 1)
         where = f"{spot.file}:{spot.line}:1: " if spot is not None else ""
-        yield one_line(f"{where}{_SEVERITIES[row.answer]}: leakhunt: {_told(row)}")
+        yield one_line(f"{where}{_SEVERITIES[row.answer]}: leakhunt: {_problem_text(row)}")
 
 
-def _told(row: GateRow) -> str:
-    told = f"{row.variant.name}: {word(row.answer)}: {sentence(row)}"
+def _problem_text(row: GateRow) -> str:
+    line = f"{row.variant.name}: {word(row.answer)}: {sentence(row)}"
     suspect = next(iter(row.variant.suspects), None)
     if suspect is None or row.answer is GateAnswer.WITHIN_BUDGET:
-        return told
-    return f"{told}; {suspect_line(suspect, row.variant)}"
+        return line
+    return f"{line}; {suspect_line(suspect, row.variant)}"

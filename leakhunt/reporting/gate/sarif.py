@@ -186,7 +186,7 @@ def _described(name: str) -> tuple[str, str, str]:
     if series == PEAK_RSS:
         return (
             "The highest RSS is above its budget",
-            "A call takes RSS above the budget in the policy at its height.",
+            "A call takes RSS above the budget in the policy at its peak.",
             "The report of leakhunt run shows the peak by input size.",
         )
     if series == GARBAGE_OBJECTS:

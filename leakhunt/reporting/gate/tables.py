@@ -12,7 +12,7 @@ from leakhunt.reporting.run.tables import NOTHING
 from leakhunt.text.language import mark, tr
 
 # A longer table hides what failed among what did not.
-MOST_ROWS = 20
+MAX_ROWS = 20
 HEADINGS = (
     mark("result"),
     mark("variant"),
@@ -29,7 +29,7 @@ HOW_IT_IS_READ = mark(
 
 def parted(table_rows: Sequence[GateRow]) -> tuple[list[GateRow], list[GateRow]]:
     """The rows that are shown, and those that are folded: of many, those that are within."""
-    if len(table_rows) <= MOST_ROWS:
+    if len(table_rows) <= MAX_ROWS:
         return list(table_rows), []
     within = [row for row in table_rows if row.answer is GateAnswer.WITHIN_BUDGET]
     return [row for row in table_rows if row.answer is not GateAnswer.WITHIN_BUDGET], within

@@ -28,7 +28,7 @@ from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 from leakhunt.text.message import message
 
-_MOST_CHARACTERS = 300
+_MAX_CHARACTERS = 300
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*")
 
 # Shows the reports in whose text every word of the field occurs. The page works without it.
@@ -95,7 +95,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedFolder:
     """A folder of the listing.
 
     `place` is its path below the served folder, in whole names; () is that folder itself. `files`
@@ -209,16 +209,16 @@ def _mapping(value: object) -> Mapping[str, Any]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("no text")
-    return value[:_MOST_CHARACTERS]
+    return value[:_MAX_CHARACTERS]
 
 
 def _words(table: Mapping[str, Any], name: str) -> str:
     """A text of a header, or nothing where it is none."""
     value = table.get(name, "")
-    return value[:_MOST_CHARACTERS] if isinstance(value, str) else ""
+    return value[:_MAX_CHARACTERS] if isinstance(value, str) else ""
 
 
-def render_index(listed: Sequence[Listed], folder: str) -> bytes:
+def render_index(listed: Sequence[ListedFolder], folder: str) -> bytes:
     """The page as UTF-8 HTML; `folder` is what it is a listing of."""
     from markupsafe import Markup
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 # A bucket keeps its lowest and its highest sample, so that no step and no spike disappears. Beyond
 # so many buckets, neighbours are merged: between half as many and all are in use, which is more
 # than the dots that a terminal has in a row for each of two curves.
-MOST_BUCKETS = 256
+MAX_BUCKETS = 256
 # Before there are so many samples after the warm-up, a slope is an accident.
-FEWEST_FOR_A_RATE = 10
+MIN_FOR_A_RATE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Curve:
         return self.first if self.judged_value is None else self.judged_value
 
 
-class Growing:
+class CurveBuilder:
     """Collects the samples of one series into a `Curve`."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Growing:
         )
 
     def _open_bucket(self, calls: int, value: int) -> None:
-        if len(self._calls) == MOST_BUCKETS:
+        if len(self._calls) == MAX_BUCKETS:
             self._merge_neighbours()
         self._calls.append(calls)
         self._lows.append(value)
@@ -125,6 +125,6 @@ class _Line:
         self._products += apart * (value - self._mean_value)
 
     def slope(self) -> float | None:
-        if self._points < FEWEST_FOR_A_RATE or not self._squares:
+        if self._points < MIN_FOR_A_RATE or not self._squares:
             return None
         return self._products / self._squares

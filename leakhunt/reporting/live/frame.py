@@ -22,15 +22,15 @@ from leakhunt.text.language import mark, tr
 # Narrower than this, there is one panel and no line that needs more.
 WIDE_COLUMNS = 60
 # A title, two lines of curve, the axis and its figures; more than the most is no clearer.
-_LEAST_PANEL_LINES = 5
-_MOST_PANEL_LINES = 16
+_MIN_PANEL_LINES = 5
+_MAX_PANEL_LINES = 16
 # The line on top and the one below.
 _OTHER_LINES = 2
-_MOST_TOLD_LINES = 6
+_MAX_VERDICT_LINES = 6
 # No panel shows less than this from bottom to top, so that a few bytes of noise stay small.
-_LEAST_SPAN = 1024.0
+_MIN_SPAN = 1024.0
 _MARGIN = 0.08
-_LEAST_CALLS = 20
+_MIN_CALLS = 20
 _LABEL_COLUMNS = 10
 _NARROWEST_COLUMNS = 2 * _LABEL_COLUMNS
 _CURRENT = {"marker": "braille", "color": "default"}
@@ -62,8 +62,8 @@ _NANOSECONDS = 1e9
 class LiveState:
     """A run as it stands. `doing` says what it is at; `planned` is None where that is open.
 
-    `faint` names the runs whose curves are drawn beside it; `work`: calls, or requests. `told` is
-    what is known by now of a run that goes on for days: its verdict, and the time to its limit.
+    `faint` names the runs whose curves are drawn beside it; `work`: calls, or requests. `verdict`
+    is that so far of a run that goes on for days, with the time to its limit.
     """
 
     name: str
@@ -74,7 +74,7 @@ class LiveState:
     panels: tuple[Panel, ...] = ()
     faint: tuple[str, ...] = ()
     work: Work = Work.CALL
-    told: str = ""
+    verdict: str = ""
 
 
 def frame(state: LiveState, width: int, height: int) -> str:
@@ -84,28 +84,28 @@ def frame(state: LiveState, width: int, height: int) -> str:
     curves shows the figures alone.
     """
     lines = [_styled(_BOLD, heading(state), width)]
-    told = _told(state, width, height)
-    height -= len(told)
+    verdict = _verdict_lines(state, width, height)
+    height -= len(verdict)
     panels = state.panels[: _panels_that_fit(len(state.panels), width, height)]
     if not panels:
         lines += [_cut(figures(panel, width, state.work), width) for panel in state.panels]
     else:
-        share = min((height - _OTHER_LINES) // len(panels), _MOST_PANEL_LINES)
+        share = min((height - _OTHER_LINES) // len(panels), _MAX_PANEL_LINES)
         for panel in panels:
             lines.append(_cut(figures(panel, width, state.work), width))
             lines += _drawn(panel, _right_edge(state), width, share - 1, state.work)
     if state.panels:
         lines.append(_styled(_DIM, closing(state), width))
-    return "\n".join([*lines[: max(height, 0)], *told])
+    return "\n".join([*lines[: max(height, 0)], *verdict])
 
 
-def _told(state: LiveState, width: int, height: int) -> list[str]:
+def _verdict_lines(state: LiveState, width: int, height: int) -> list[str]:
     """The verdict so far, where there is room for it besides a panel."""
-    room = min(height - _LEAST_PANEL_LINES - _OTHER_LINES, _MOST_TOLD_LINES)
-    if not state.told or width < _NARROWEST_COLUMNS or room < 1:
+    room = min(height - _MIN_PANEL_LINES - _OTHER_LINES, _MAX_VERDICT_LINES)
+    if not state.verdict or width < _NARROWEST_COLUMNS or room < 1:
         return []
     lines: list[str] = [""]
-    for shown in visible(state.told):
+    for shown in visible(state.verdict):
         if sum(map(_columns, lines[-1])) + _columns(shown) > width:
             head, space, rest = lines[-1].rpartition(" ")
             lines[-1:] = [head, rest] if space and shown != " " else [lines[-1], ""]
@@ -114,7 +114,7 @@ def _told(state: LiveState, width: int, height: int) -> list[str]:
 
 
 def _panels_that_fit(panels: int, width: int, height: int) -> int:
-    rows = (height - _OTHER_LINES) // _LEAST_PANEL_LINES
+    rows = (height - _OTHER_LINES) // _MIN_PANEL_LINES
     if width < _NARROWEST_COLUMNS or rows < 1:
         return 0
     return min(panels, rows if width >= WIDE_COLUMNS else 1)
@@ -187,8 +187,8 @@ def _signed(amount: float, unit: Unit) -> str:
 def _right_edge(state: LiveState) -> int:
     """The last call on the axis: of a long plan at most twice the calls done, in steps."""
     if state.planned is None:
-        return max(state.calls, _LEAST_CALLS)
-    edge = _LEAST_CALLS
+        return max(state.calls, _MIN_CALLS)
+    edge = _MIN_CALLS
     while edge < state.calls:
         edge *= 2
     return max(min(edge, state.planned), 2)
@@ -243,8 +243,8 @@ def _limits(curves: Sequence[Curve], right: int) -> tuple[float, float]:
     visible_heights = [height for curve in curves for height in _seen(curve, right)]
     low, high = min(visible_heights, default=0.0), max(visible_heights, default=0.0)
     low, high = min(low, 0.0), max(high, 0.0)
-    missing = max(_LEAST_SPAN - (high - low), 0.0) / 2
-    margin = _MARGIN * max(high - low, _LEAST_SPAN)
+    missing = max(_MIN_SPAN - (high - low), 0.0) / 2
+    margin = _MARGIN * max(high - low, _MIN_SPAN)
     return low - missing - margin, high + missing + margin
 
 

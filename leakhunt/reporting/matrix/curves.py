@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # More make a picture that nobody looks at; the table has them all.
-MOST_PANELS = 60
-MOST_COLUMNS, MOST_ROWS = 24, 60
+MAX_PANELS = 60
+MAX_COLUMNS, MAX_ROWS = 24, 60
 _COLUMNS = 4
 _PANEL_INCHES = (2.6, 1.5)
 _SQUARE_INCHES = (1.55, 0.72)
@@ -62,7 +62,7 @@ def curves_figure(report: MatrixReport) -> Figure:
 
     found = [(each, _curve(each)) for each in report.results_by_interest]
     drawn = [(each, curve) for each, curve in found if curve]
-    shown = drawn[:MOST_PANELS]
+    shown = drawn[:MAX_PANELS]
     columns = max(min(_COLUMNS, len(shown)), 1)
     rows = max(-(-len(shown) // columns), 1)
     size = (max(_PANEL_INCHES[0] * columns, 5.0), _PANEL_INCHES[1] * rows + 0.7)
@@ -161,17 +161,17 @@ def heat_map_figure(report: MatrixReport) -> Figure:
 
 def _shortened(made: Grid) -> Grid:
     """As much of a heat map as a picture can show; the page has all of it."""
-    rows = tuple((name, cells[:MOST_COLUMNS]) for name, cells in made.rows[:MOST_ROWS])
-    more_columns, more_rows = len(made.columns) - MOST_COLUMNS, len(made.rows) - MOST_ROWS
+    rows = tuple((name, cells[:MAX_COLUMNS]) for name, cells in made.rows[:MAX_ROWS])
+    more_columns, more_rows = len(made.columns) - MAX_COLUMNS, len(made.rows) - MAX_ROWS
     if max(more_columns, more_rows) <= 0:
         return made
     rest = tr(
         "{corner} (the first {columns} columns and {rows} rows)",
         corner=made.corner,
-        columns=min(len(made.columns), MOST_COLUMNS),
+        columns=min(len(made.columns), MAX_COLUMNS),
         rows=len(rows),
     )
-    return Grid(rest, made.columns[:MOST_COLUMNS], rows)
+    return Grid(rest, made.columns[:MAX_COLUMNS], rows)
 
 
 def _square(axes: Axes, cell: GridCell, across: int, down: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leakhunt.model.matrix import MatrixReport
-from leakhunt.reporting.formats.markdown_escape import escaped, inside_html, table
+from leakhunt.reporting.formats.markdown_escape import escaped, inside_html, markdown_bytes, table
 from leakhunt.reporting.matrix.tables import (
     EFFECT_HEADINGS,
     HEADINGS,
@@ -17,13 +17,12 @@ from leakhunt.reporting.matrix.tables import (
     row,
     summary,
 )
-from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import tr
 
 
 def render(report: MatrixReport) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: MatrixReport) -> Iterator[str]:

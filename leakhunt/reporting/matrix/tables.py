@@ -165,12 +165,12 @@ def summary(report: MatrixReport) -> Iterator[str]:
             report.withdrawn,
             rate=f"{report.false_discovery_rate:.0%}",
         )
-    again = sum(each.record.attempts - 1 for each in report.results)
-    if again:
+    retries = sum(each.record.attempts - 1 for each in report.results)
+    if retries:
         yield ntr(
             "{n} attempt was lost with a node and repeated",
             "{n} attempts were lost with a node and repeated",
-            again,
+            retries,
         )
 
 

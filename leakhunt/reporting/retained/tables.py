@@ -10,7 +10,7 @@ from leakhunt.text.language import mark, tr
 from leakhunt.text.message import sentences as whole_sentences
 
 # A table has so many rows; the rest is one.
-MOST_ROWS = 25
+MAX_ROWS = 25
 HEADINGS = (
     mark("holder"),
     mark("retained"),
@@ -31,7 +31,7 @@ def title(scenario: str, heap: RetainedHeap) -> str:
 
 def rows(heap: RetainedHeap) -> Iterator[tuple[str, ...]]:
     """A row for each of the largest holders, under `HEADINGS`."""
-    for each in heap.holders[:MOST_ROWS]:
+    for each in heap.holders[:MAX_ROWS]:
         yield (
             named(each),
             format_bytes(each.retained_bytes),
@@ -83,7 +83,7 @@ def sentences(heap: RetainedHeap) -> Iterator[str]:
             "RSS: {rss}, with code of libraries and freed memory.",
             rss=format_bytes(heap.rss_bytes),
         )
-    left = heap.holders[MOST_ROWS:]
+    left = heap.holders[MAX_ROWS:]
     if left:
         yield tr(
             "Not in the table: {count} smaller holders with {size}.",

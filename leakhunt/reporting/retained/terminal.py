@@ -14,7 +14,7 @@ from leakhunt.reporting.retained.tables import HEADINGS, WORDS, caveats, rows, s
 from leakhunt.text.language import tr
 
 # Rows on the terminal; the page has more.
-_MOST_ROWS = 12
+_MAX_ROWS = 12
 
 
 def retained_tables(report: RetainedReport) -> Iterator[Table]:
@@ -34,7 +34,7 @@ def retained_tables(report: RetainedReport) -> Iterator[Table]:
                 justify="left" if is_text else "right",
                 no_wrap=not is_text,
             )
-        for cells in list(rows(heap))[:_MOST_ROWS]:
+        for cells in list(rows(heap))[:_MAX_ROWS]:
             table.add_row(*(Text(visible(cell)) for cell in cells))
         yield table
 

@@ -23,9 +23,9 @@ _MARGIN_INCHES = 0.03
 # A letter of the small font is about so wide.
 _LETTER_INCHES = 0.077
 _LINE_INCHES = 0.17
-_LEAST_SHARE = 0.003
-_LEAST_OF_PARTS = 0.3
-_FEWEST_LETTERS = 4
+_MIN_SHARE = 0.003
+_MIN_SHARE_OF_PARTS = 0.3
+_MIN_LETTERS = 4
 _SMALLER = SMALL - 1.5
 # Objects, their parts, and packages, as the legend has them.
 _OBJECT, _PART, _PACKAGE = "#56B4E9", "#bfe1f6", "#dedede"
@@ -89,7 +89,7 @@ def _draw_parts(axes: Axes, holder: RetainedHolder, tile: Tile) -> None:
     inside = tile.inset(_MARGIN_INCHES, _HEADER_INCHES)
     known = sum(part.retained_bytes for part in holder.parts)
     has_room = inside.height > 2 * _LINE_INCHES and inside.width > 6 * _LETTER_INCHES
-    if not has_room or known < _LEAST_OF_PARTS * holder.retained_bytes:
+    if not has_room or known < _MIN_SHARE_OF_PARTS * holder.retained_bytes:
         return
     rest = max(holder.retained_bytes - known, 0)
     parts = sorted(
@@ -105,7 +105,7 @@ def _draw_parts(axes: Axes, holder: RetainedHolder, tile: Tile) -> None:
 
 def _shown(heap: RetainedHeap) -> Iterator[tuple[RetainedHolder | None, int]]:
     """The holders that are large enough to be seen, and all others together (None)."""
-    least = _LEAST_SHARE * heap.total_bytes
+    least = _MIN_SHARE * heap.total_bytes
     large = [each for each in heap.holders if each.retained_bytes >= least]
     yield from ((each, each.retained_bytes) for each in large)
     rest = heap.total_bytes - sum(each.retained_bytes for each in large)
@@ -126,7 +126,7 @@ def _label(axes: Axes, tile: Tile, name: str, size: int) -> None:
     """A name in the upper left corner, and its size below or behind it, where there is room."""
     room = int((tile.width - 3 * _MARGIN_INCHES) / _LETTER_INCHES)
     amount = format_bytes(size)
-    if room < _FEWEST_LETTERS or tile.height < _LINE_INCHES + _MARGIN_INCHES:
+    if room < _MIN_LETTERS or tile.height < _LINE_INCHES + _MARGIN_INCHES:
         return
     if len(name) + 1 + len(amount) <= room:
         lines = [f"{name} {amount}"]

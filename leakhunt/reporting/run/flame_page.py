@@ -20,7 +20,7 @@ from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 # A frame that is narrower than this part of the picture is left out: nobody could see or hit it.
-_LEAST_PART = 0.002
+_MIN_PART = 0.002
 # From this part of the growth on, the page says that the graph does not have it.
 _LACKS_PART = 0.2
 # The largest stacks, as a table.
@@ -214,7 +214,7 @@ def _boxes(flame: Flame, work: Work) -> Iterator[FlameBox]:
             parent=parent,
         )
         children = sorted(node.below.values(), key=lambda each: -each.size)
-        shown = [each for each in children if each.size >= _LEAST_PART * root.size]
+        shown = [each for each in children if each.size >= _MIN_PART * root.size]
         placed = []
         for at, child in enumerate(shown, 1):
             placed.append((child, left, depth + 1, at, len(shown), number))

@@ -13,6 +13,7 @@ from leakhunt.reporting.claims.tables import short_row as claim_row
 from leakhunt.reporting.formats.markdown_escape import code as _code
 from leakhunt.reporting.formats.markdown_escape import escaped as _escaped
 from leakhunt.reporting.formats.markdown_escape import inside_html as _html
+from leakhunt.reporting.formats.markdown_escape import markdown_bytes
 from leakhunt.reporting.formats.markdown_escape import table as _table
 from leakhunt.reporting.run.tables import (
     NOTHING,
@@ -44,7 +45,6 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
-from leakhunt.text.controls import text_bytes
 from leakhunt.text.language import mark, tr
 
 _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
@@ -54,7 +54,7 @@ _BARS = 16
 
 def render(report: Report) -> bytes:
     """UTF-8 GitHub-flavoured Markdown."""
-    return text_bytes("\n".join(_lines(report)) + "\n")
+    return markdown_bytes(_lines(report))
 
 
 def _lines(report: Report) -> Iterator[str]:

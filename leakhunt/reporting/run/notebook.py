@@ -21,7 +21,7 @@ from leakhunt.reporting.shared.headline import main_series
 from leakhunt.text.language import mark, tr
 
 _WIDTH, _HEIGHT, _MARGIN = 320, 60, 3
-_MOST_POINTS = 2 * _WIDTH
+_MAX_POINTS = 2 * _WIDTH
 _RATE = {
     Work.CALL: mark("{series} per call: {trend_cell}"),
     Work.REQUEST: mark("{series} per request: {trend_cell}"),
@@ -89,7 +89,7 @@ def _curve(run: Run, series: str) -> str:
     values = run.samples[series][: run.samples_done]
     low, high = min(values), max(values)
     calls = run.calls[: run.samples_done]
-    places, heights = decimated([float(value) for value in values], _MOST_POINTS)
+    places, heights = decimated([float(value) for value in values], _MAX_POINTS)
     points = " ".join(
         f"{_across(calls[place], calls):.1f},{_down(height, low, high):.1f}"
         for place, height in zip(places, heights, strict=True)

@@ -13,7 +13,7 @@ from leakhunt.reporting.shared.load_table import load_facts
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text, said
 
-LEAST_OBJECTS_PER_CALL = 0.1
+MIN_OBJECTS_PER_CALL = 0.1
 # The facts that a reader must see first, in this order.
 FIRST_FACTS = ("weights", "weights_sha256")
 # Names of facts as words, where they are no titles.
@@ -131,6 +131,6 @@ def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
         return tuple(
             (str(name), int(count), int(count) / calls)
             for name, count in note.get("growth", ())
-            if calls > 0 and int(count) >= LEAST_OBJECTS_PER_CALL * calls
+            if calls > 0 and int(count) >= MIN_OBJECTS_PER_CALL * calls
         )
     return ()

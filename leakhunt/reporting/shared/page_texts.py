@@ -54,7 +54,9 @@ PAGE_TEXTS: Mapping[Work, Mapping[str, str]] = {
         "sampled": mark("Calls: {told}."),
         "peaks": mark(
             "The peak of a call is measured over live memory, in a few calls after the run, before"
-            " each of which malloc returns what it retains. Intervals: 99 %."
+            " each of which malloc returns what it retains. Intervals: 99 %. Who holds it is known"
+            " of variants that also ran under memray: where memory grows, and with"
+            " “hunt --with memray”."
         ),
         "method": mark(
             "Each variant runs in a fresh process, not traced, with readings after each call."

@@ -12,6 +12,7 @@ from leakhunt.text.language import mark, tr
 
 # On a terminal, peaks below this say nothing that a reader must know.
 _SHOWN_FROM_BYTES = 1 << 20
+_MAX_HOLDERS = 3
 LIMIT_HEADINGS = (
     mark("variant"),
     mark("base"),
@@ -29,9 +30,11 @@ _TIMES = {
 
 
 def peak_lines(entry: JudgedRun) -> Iterator[str]:
-    """What a call takes at its height, and the limit that allows for it."""
+    """What a call takes at its peak, and the limit that allows for it."""
     if entry.peak is not None:
         yield tr("{sentence}.", sentence=str(entry.peak.sentence))
+        for holder in entry.peak.holders[:_MAX_HOLDERS]:
+            yield str(holder.sentence)
     if entry.recommended_limit is not None:
         sentence = str(entry.recommended_limit.sentence)
         yield sentence if sentence.endswith((".", "。")) else tr("{sentence}.", sentence=sentence)

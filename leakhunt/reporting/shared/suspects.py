@@ -45,7 +45,7 @@ _OWNERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class SuspectCard:
     """A suspect as it is shown: what is said of it by name, its chain and its stack.
 
     `percent` is the share of the growth (of a cycle: of the garbage), at most 100; None where that
@@ -67,7 +67,7 @@ class Card:
         return tr("reference cycle") if self.is_cycle else tr("reference chain")
 
 
-def cards(entry: JudgedRun) -> list[Card]:
+def cards(entry: JudgedRun) -> list[SuspectCard]:
     """The suspects of a run, the gravest first; none where nobody looked."""
     if entry.attribution is None:
         return []
@@ -77,9 +77,9 @@ def cards(entry: JudgedRun) -> list[Card]:
     ]
 
 
-def card(number: int, suspect: Suspect, plan: Plan | None) -> Card:
+def card(number: int, suspect: Suspect, plan: Plan | None) -> SuspectCard:
     """A suspect of a run with this plan; None: there is no run to say how a remedy is verified."""
-    return Card(
+    return SuspectCard(
         number=number,
         title=str(suspect.title),
         keeps=keeps(suspect, Work.CALL if plan is None else plan.work),
@@ -116,10 +116,12 @@ def _facts_of_cycle(cycle: Cycle, where: Frame | None) -> Iterator[tuple[str, st
     if cycle.closed_at is not None and cycle.closed_at != where:
         yield tr("closed at"), _with_source(cycle.closed_at)
     if cycle.cut:
-        told = " + ".join(cycle.cut)
+        references = " + ".join(cycle.cut)
         if cycle.weak_reference:
-            told = tr("{references} (or a weak reference in its place)", references=told)
-        yield tr("reference to cut"), told
+            references = tr(
+                "{references} (or a weak reference in its place)", references=references
+            )
+        yield tr("reference to cut"), references
     elif cycle.kind is not CycleKind.CLASS:
         yield tr("reference to cut"), tr("no single one: take the objects apart when they are done")
 

@@ -36,8 +36,8 @@ def lines(suite: Suite) -> Iterator[str]:
         if tests:
             yield tr("{heading} ({count:d})", heading=tr(heading), count=len(tests))
         for each in tests:
-            told = growth(each) if each.rate is not None else each.reason
-            yield tr("  {test}: {reason}", test=each.test, reason=told)
+            reason = growth(each) if each.rate is not None else each.reason
+            yield tr("  {test}: {reason}", test=each.test, reason=reason)
     yield _clean(suite)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -11,19 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import jsonschema
 import pytest
+from visited_processes import running, settles, state
 
 import leakhunt
 from leakhunt.errors import LeakhuntError, MissingRequirement, ScenarioFailed, UsageError
 from leakhunt.injection.target import examine, find
 from leakhunt.injection.visit import attached
-from leakhunt.injection.ways import Way
+from leakhunt.injection.ways import Way, first_way
 from leakhunt.model.verdict import Status
 from leakhunt.storage.schema_files import schema_text
 
@@ -89,25 +89,6 @@ while True:
 """
 
 
-@contextmanager
-def running(code: str | Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs `code`, or a file of it; it has said that it is ready."""
-    program = [str(code)] if isinstance(code, Path) else ["-c", code]
-    words = [*(command or (sys.executable,)), *program]
-    made = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd="/")
-    try:
-        assert made.stdout is not None
-        assert made.stdout.readline() == "ready\n"
-        yield made
-    finally:
-        if made.poll() is None:
-            made.send_signal(signal.SIGCONT)
-        made.kill()
-        made.wait()
-        assert made.stdout is not None
-        made.stdout.close()
-
-
 def interpreters() -> list[tuple[str, ...]]:
     """Commands of the interpreters to be visited: this one, and those of the roots."""
     found: list[tuple[str, ...]] = [(sys.executable,)]
@@ -115,25 +96,6 @@ def interpreters() -> list[tuple[str, ...]]:
         for python in sorted(Path(root, "usr", "bin").glob("python3.1[0-9]")):
             found.append(("chroot", root, python.name))
     return found
-
-
-def state(pid: int) -> tuple[list[str], int]:
-    """Descriptors by what they lead to, without the one that libffi keeps; threads."""
-    folder = Path("/proc", str(pid))
-    places = []
-    for each in (folder / "fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            place = os.fspath(each.readlink())
-            if "libffi" not in place:
-                places.append(place)
-    return sorted(places), len(list((folder / "task").iterdir()))
-
-
-def settles(pid: int, before: tuple[list[str], int]) -> bool:
-    deadline = time.monotonic() + 10
-    while state(pid) != before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return state(pid) == before
 
 
 @pytest.mark.parametrize("command", interpreters(), ids=lambda words: "-".join(words[-1:])[-12:])
@@ -150,13 +112,31 @@ def test_the_agent_gets_in_answers_and_leaves_nothing(code: str, command: Sequen
         assert made.poll() is None
 
 
-@pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed")
-def test_gdb_brings_it_in_where_ptrace_cannot() -> None:
+@pytest.mark.parametrize("way", [Way.GDB, Way.LLDB])
+def test_a_debugger_brings_it_in_where_ptrace_cannot(way: Way) -> None:
+    if shutil.which(way) is None:
+        pytest.skip(f"{way} is not installed")
     with running(BUSY) as made:
         before = state(made.pid)
-        with attached(examine(made.pid), way=Way.GDB) as visit:
+        with attached(examine(made.pid), way=way) as visit:
             assert visit.ask("numbers")["python_blocks"] > 5000
         assert settles(made.pid, before)
+
+
+def test_without_gdb_lldb_is_taken_and_without_both_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running(WAITING) as made:
+        target = replace(examine(made.pid), version=(3, 12, 1), machine="aarch64")
+        for there, way in (({"gdb", "lldb"}, Way.GDB), ({"lldb"}, Way.LLDB), (set(), Way.GDB)):
+            monkeypatch.setattr(shutil, "which", lambda name, there=there: name in there or None)
+            assert first_way(target) is way
+        with (
+            pytest.raises(MissingRequirement, match=r"Python 3\.12 on aarch64 needs gdb or lldb"),
+            attached(target),
+        ):
+            pass
+        assert made.poll() is None
 
 
 def test_triage_says_where_memory_is_and_who_holds_it(tmp_path: Path) -> None:
@@ -185,6 +165,26 @@ def test_triage_says_where_memory_is_and_who_holds_it(tmp_path: Path) -> None:
     assert "__main__.table" in page
     markdown = (tmp_path / "out" / "attach.md").read_text("utf-8")
     assert "__main__.table" in markdown.replace("\\", "")
+
+
+def test_a_large_process_waits_for_moments_only(tmp_path: Path) -> None:
+    """GIVEN 1,000,000 objects WHEN they are read THEN no pause is long; `deep` lists them all."""
+    rows = "[number, [str(number)]] for number in range(500_000)"
+    code = LEVEL.replace("(number, str(number)) for number in range(50_000)", rows)
+    with running(code) as made:
+        result = leakhunt.attach(made.pid, touch=False, out=tmp_path / "out", formats=None)
+        deep = leakhunt.attach(
+            made.pid, touch=False, deep=True, out=tmp_path / "deep", formats=None
+        )
+        assert made.poll() is None
+    for each in (result, deep):
+        assert each.report.cost is not None and each.report.heap is not None
+        assert each.report.cost.objects > 1_000_000
+        assert each.report.heap.holders[0].path == "__main__.table"
+    assert result.report.cost is not None
+    assert result.report.cost.longest_pause_seconds < 0.05
+    assert any("--deep lists all objects" in str(each) for each in result.report.caveats)
+    assert not any("--deep" in str(each) for each in deep.report.caveats)
 
 
 def test_a_process_that_must_not_be_touched_is_not(tmp_path: Path) -> None:

@@ -30,8 +30,12 @@ def draw(state, item):
 '''
 
 LEAK = """
+def work():
+    return len(bytearray(8 << 20))
+
 @variant
 def naive(state, item):
+    work()
     if os.environ.get("MADE_KEEPS", "1") == "1":
         KEPT.append(bytearray(3000))
     return item
@@ -87,6 +91,9 @@ def test_a_hunt_leaves_what_report_needs_to_say_the_same(
     suspect = first_suspect(tmp_path / "one")
     assert suspect["chain"][0] == "made.KEPT"
     assert suspect["where"]["file"].endswith("/made.py")
+    holder, *_ = report_in(tmp_path / "one")["runs"][0]["peak"]["holders"]
+    assert holder["place"]["source"] == "return len(bytearray(8 << 20))"
+    assert 0 <= holder["size_bytes"] - (8 << 20) < 4096 and holder["caller"] is None
     assert str(tmp_path) not in (tmp_path / "one" / "naive.under-memray.run.jsonl").read_text()
     gated = leakhunt("gate", "one", "--max-growth", "1 KiB/call")
     assert gated.returncode == 1

@@ -9,8 +9,8 @@ from pathlib import Path
 from conftest import Leakhunt, WriteScenario, only_run
 
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN, MOST_SAMPLES
-from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.analysis.verdict.schedule import EARLIEST_CLEAN, MAX_SAMPLES
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Ending, Purpose
 from leakhunt.model.verdict import Status
@@ -40,7 +40,7 @@ def test_thirty_two_bytes_a_call_are_found_since_calls_are_taken_by_the_thousand
     verdict = judge(run)
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.PYTHON_LEAK)
     assert run.calls_per_sample > 100
-    assert run.samples_done - run.judged_from == LOOKS[1]
+    assert run.samples_done - run.judged_from == INTERIM_CHECKS[1]
     assert run.calls_done == run.calls[-1] > 10_000
     assert "leak in Python" in done.stdout
 
@@ -95,4 +95,4 @@ def test_what_is_inconclusive_says_how_many_calls_more_and_resolving_takes_them(
     leakhunt("run", file, *words, "--resolve", "--out", "long")
     longer = only_run(tmp_path / "long")
     assert judge(longer).status is Status.NO_LEAK
-    assert run.samples_done < longer.samples_done < MOST_SAMPLES
+    assert run.samples_done < longer.samples_done < MAX_SAMPLES

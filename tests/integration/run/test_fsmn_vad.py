@@ -17,8 +17,8 @@ from conftest import Leakhunt, MakeRun, command_line
 from leakhunt import Context
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.result_diff import difference
-from leakhunt.analysis.verdict.schedule import MOST_WARM_UP_STEPS, WARM_UP_STEP
-from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.analysis.verdict.schedule import MAX_WARM_UP_STEPS, WARM_UP_STEP
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
@@ -111,7 +111,7 @@ def test_the_naive_pipeline_is_known_to_grow_in_native_code_after_a_few_hundred_
     run = run_pipeline(tmp_path / "out", "fsmn-vad:naive")["naive"]
     verdict = judge(run)
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.NATIVE_LEAK)
-    assert run.calls_done <= MOST_WARM_UP_STEPS * WARM_UP_STEP + LOOKS[2]
+    assert run.calls_done <= MAX_WARM_UP_STEPS * WARM_UP_STEP + INTERIM_CHECKS[2]
     assert verdict.forecast is not None and not verdict.forecast.comes_within(1000)
 
 

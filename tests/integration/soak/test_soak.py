@@ -402,12 +402,12 @@ def test_a_forked_worker_listens_for_itself() -> None:
         "child = os.fork(); sys.stdout.write(f'{os.getpid()}\\n'); sys.stdout.flush();"
         "time.sleep(60)"
     )
-    from leakhunt.service.agent_client import Within
+    from leakhunt.service.agent_client import ListeningAgents
 
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     pids = [int(process.stdout.readline()), int(process.stdout.readline())]
-    within = Within()
+    within = ListeningAgents()
     try:
         wait_until(lambda: within.find(pids) == 2)
         both = within.ask("numbers")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Leakhunt, wait_until
 
-from leakhunt.service.load_generator import Demand, LoadProcess
+from leakhunt.service.load_generator import LoadProcess, RequestedLoad
 
 HERE = Path(__file__).parent
 
@@ -56,7 +56,7 @@ def address() -> Iterator[str]:
 
 def test_connections_are_closed_while_an_instrument_counts(address: str, tmp_path: Path) -> None:
     """What a server keeps for a connection grows with nothing, and is gone then."""
-    demand = Demand(HERE / "six_routes.py", address, users=3)
+    demand = RequestedLoad(HERE / "six_routes.py", address, users=3)
     with LoadProcess(demand, tmp_path, tmp_path / "load.log") as load:
         load.wait_until_it_runs()
         counters = load.counters

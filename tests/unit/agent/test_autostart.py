@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from leakhunt.agent.autostart import FOLDER, variables_for
-from leakhunt.service.agent_client import Within
+from leakhunt.service.agent_client import ListeningAgents
 from leakhunt.service.agent_start import is_asked_for, not_started, option_against
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
@@ -43,8 +43,8 @@ def started(*words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def asked(pid: int) -> Iterator[Within]:
-    within = Within()
+def asked(pid: int) -> Iterator[ListeningAgents]:
+    within = ListeningAgents()
     within.find([pid])
     yield within
     within.close()

@@ -16,7 +16,7 @@ import pytest
 from conftest import wait_until
 
 from leakhunt.agent import standalone
-from leakhunt.service.agent_client import Within
+from leakhunt.service.agent_client import ListeningAgents
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
 SOURCE = Path(standalone.__file__)
@@ -62,7 +62,7 @@ def test_it_defines_no_class() -> None:
 
 def test_a_soak_reads_it_as_it_reads_the_agent() -> None:
     with running(listening("kept = [bytes(1000) for _ in range(10_000)];")) as pid:
-        within = Within()
+        within = ListeningAgents()
         assert within.find([pid]) == 1
         numbers = within.ask("numbers")
         assert numbers["python_blocks"] > 1000
@@ -101,7 +101,7 @@ def test_forked_processes_listen_each_for_itself() -> None:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
 
         def both_listen() -> bool:
-            within = Within()
+            within = ListeningAgents()
             found = within.find([pid, *map(int, children)])
             within.close()
             return found == 2

@@ -23,8 +23,8 @@ from made_findings import (
 )
 
 from leakhunt.analysis.attribution import attribute
-from leakhunt.analysis.attribution.attribute import grows_visibly
 from leakhunt.analysis.attribution.ceiling import ceiling, ceiling_plan
+from leakhunt.analysis.attribution.growth import grows_visibly
 from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
 from leakhunt.analysis.attribution.joined import bounded
 from leakhunt.analysis.report import assemble

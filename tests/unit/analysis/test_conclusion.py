@@ -50,6 +50,19 @@ def test_of_leaks_the_first_that_is_killed_is_named() -> None:
     assert "fixed-shape" in saves
 
 
+def test_times_that_were_measured_side_by_side_are_called_rough() -> None:
+    report = example("fsmn-vad-run")
+    rough = "; times are rough: variants ran side by side."
+    assert said(report)[2].endswith(rough)
+    apart = tuple(
+        replace(entry, run=replace(entry.run, started_at=f"2026-11-29T{hour:02}:00:00.000+00:00"))
+        for hour, entry in enumerate(report.entries)
+    )
+    assert said(replace(report, entries=apart))[2] == said(report)[2].removesuffix(rough) + "."
+    unknown = replace(apart[0], run=replace(apart[0].run, started_at=""))
+    assert not said(replace(report, entries=(unknown, *apart[1:])))[2].endswith(rough)
+
+
 @pytest.mark.parametrize("outlook", [Outlook.KILLED, Outlook.EXCEEDED])
 def test_who_is_over_its_limit_comes_before_who_will_be(outlook: Outlook) -> None:
     report = example("fsmn-vad-cpu")

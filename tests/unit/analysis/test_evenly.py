@@ -10,7 +10,7 @@ from conftest import MakeRun
 from made_soaks import MIB, WARM_UP, Made, soak
 
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.resampling import distance, evenly
+from leakhunt.analysis.verdict.resampling import distance, resampled
 from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.verdict import Status
 
@@ -29,7 +29,7 @@ def dense(request: pytest.FixtureRequest) -> Run:
 
 
 def test_nothing_that_was_counted_is_lost(dense: Run) -> None:
-    even = evenly(dense)
+    even = resampled(dense)
     assert even.samples_done < dense.samples_done
     for name in ("failures", "elapsed", "duration"):
         assert sum(even.samples[name]) == sum(dense.samples[name])
@@ -39,7 +39,7 @@ def test_nothing_that_was_counted_is_lost(dense: Run) -> None:
 
 
 def test_the_order_and_the_readings_are_those_of_the_soak(dense: Run) -> None:
-    even = evenly(dense)
+    even = resampled(dense)
     assert all(sooner < later for sooner, later in pairwise(even.calls))
     assert (even.calls[-1], even.judged_from) == (dense.calls[-1], dense.judged_from)
     places = {call: place for place, call in enumerate(dense.calls)}
@@ -49,11 +49,11 @@ def test_the_order_and_the_readings_are_those_of_the_soak(dense: Run) -> None:
 
 
 def test_twice_is_as_once(dense: Run) -> None:
-    assert evenly(evenly(dense)) == evenly(dense)
+    assert resampled(resampled(dense)) == resampled(dense)
 
 
 def test_the_distance_is_that_of_the_last_phase(dense: Run) -> None:
-    even = evenly(dense)
+    even = resampled(dense)
     (judged,) = (phase for phase in even.phases if phase.purpose is Purpose.JUDGED)
     each = dense.phases[-1].calls_per_sample
     assert (judged.first_sample, judged.calls_per_sample) == (WARM_UP, each)
@@ -65,7 +65,7 @@ def test_the_distance_is_that_of_the_last_phase(dense: Run) -> None:
 
 
 def test_the_quantiles_lie_between_those_of_their_parts(dense: Run) -> None:
-    even = evenly(dense)
+    even = resampled(dense)
     places = {call: place for place, call in enumerate(dense.calls)}
     for name in ("p50", "p95", "p99"):
         begin = 0
@@ -76,7 +76,7 @@ def test_the_quantiles_lie_between_those_of_their_parts(dense: Run) -> None:
 
 
 def test_a_reading_stays_after_the_requests_that_it_came_after(dense: Run) -> None:
-    even, each = evenly(dense), dense.phases[-1].calls_per_sample
+    even, each = resampled(dense), dense.phases[-1].calls_per_sample
     for before, after in zip(dense.readings, even.readings, strict=True):
         assert (before.step, before.values) == (after.step, after.values)
         assert bool(before.sample) == bool(after.sample)
@@ -87,14 +87,14 @@ def test_a_reading_stays_after_the_requests_that_it_came_after(dense: Run) -> No
 
 def test_a_soak_of_one_distance_and_what_is_no_soak_stay_as_they_are(make_run: MakeRun) -> None:
     even = soak(Made(samples=100))
-    assert evenly(even) is even
+    assert resampled(even) is even
     phases = (
         Phase(0, 50, Purpose.WARM_UP, 1, collects=False),
         Phase(50, 50, Purpose.JUDGED, 1, collects=False),
         Phase(100, 100, Purpose.JUDGED, 2, collects=False),
     )
     run = replace(make_run(rss=[1] * 200), phases=phases)
-    assert evenly(run) is run
+    assert resampled(run) is run
     assert run.judged_from == 100
 
 
@@ -109,7 +109,7 @@ def test_a_soak_that_was_killed_at_any_sample_is_thinned(samples: int) -> None:
         phases=begun,
         readings=tuple(reading for reading in whole.readings if reading.sample <= samples),
     )
-    even = evenly(cut)
+    even = resampled(cut)
     assert sum(even.samples["failures"]) == sum(cut.samples["failures"])
     assert judge(cut).trends.keys() == judge(whole).trends.keys()
     assert even.samples_done <= cut.samples_done == samples

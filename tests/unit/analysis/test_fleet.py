@@ -67,14 +67,14 @@ def test_flat_memory_is_level_and_runs_out_of_nothing() -> None:
 
 def test_a_daily_tide_is_no_growth() -> None:
     seconds = times()
-    tide = 60 * MIB * np.maximum(np.sin(2 * np.pi * seconds / DAY + 1.0), -0.5)
-    assert judged(300 * MIB + tide + noise(len(seconds))).course is Course.LEVEL
+    daily_cycle = 60 * MIB * np.maximum(np.sin(2 * np.pi * seconds / DAY + 1.0), -0.5)
+    assert judged(300 * MIB + daily_cycle + noise(len(seconds))).course is Course.LEVEL
 
 
 def test_a_leak_below_a_tide_grows() -> None:
     seconds = times()
-    tide = 60 * MIB * np.sin(2 * np.pi * seconds / DAY)
-    found = judged(300 * MIB + tide + seconds * 500 + noise(len(seconds)))
+    daily_cycle = 60 * MIB * np.sin(2 * np.pi * seconds / DAY)
+    found = judged(300 * MIB + daily_cycle + seconds * 500 + noise(len(seconds)))
     assert found.course is Course.GROWS
     assert found.rate == pytest.approx(500, rel=0.1)
 
@@ -208,8 +208,8 @@ def test_restarts_are_those_that_are_told() -> None:
     level[seconds >= 1 * DAY] += 120 * MIB
     level[seconds >= 5 * DAY] -= 120 * MIB
     told = judged_instance(with_starts(level, -DAY, 3 * DAY), 2048 * MIB)
-    untold = judged_instance(series(level), 2048 * MIB)
-    assert (told.restarts, untold.restarts) == (1, 1)
+    not_measurable = judged_instance(series(level), 2048 * MIB)
+    assert (told.restarts, not_measurable.restarts) == (1, 1)
     run = foreign_run(with_starts(level, -DAY, 3 * DAY)).run
     (birth,) = [each for each in run.readings if each.step == RESTARTED]
     assert run.calls[birth.sample] == pytest.approx(3 * DAY, abs=600)

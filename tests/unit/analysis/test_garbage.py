@@ -8,11 +8,11 @@ import pytest
 from conftest import MakeRun
 from made_findings import CALLS, KIB, MINE, SETS_PARENT, attributed, cycle, watched
 
-from leakhunt.analysis.attribution.attribute import is_explained
+from leakhunt.analysis.attribution.coverage import is_explained
 from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.instrument_choice import next_instrument
 from leakhunt.analysis.attribution.joined import joined_verdict
-from leakhunt.analysis.attribution.windows import instrumented_plan, next_stretch, stretches
+from leakhunt.analysis.attribution.windows import instrumented_plan, next_window, windows
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.after_gc import garbage_objects
 from leakhunt.model.attribution import CycleKind, Instrument, Origin
@@ -161,8 +161,8 @@ def test_few_calls_are_looked_at_and_fewer_that_take_their_time(
     slow = make_run(live_heap=[5000] * CALLS, duration=[10**9] * CALLS)
     again = instrumented_plan(slow, Instrument.GARBAGE)
     assert (again.warmup, again.calls) == (60, 83)
-    assert stretches(60, 83, Instrument.GARBAGE) == [60, 65, 72, 83]
-    first = next_stretch(replace(make_run(), plan=again))
+    assert windows(60, 83, Instrument.GARBAGE) == [60, 65, 72, 83]
+    first = next_window(replace(make_run(), plan=again))
     assert first is not None and first.samples == 59  # it starts just before it counts
 
 

@@ -11,7 +11,7 @@ from made_findings import finding
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.joined import joined_verdict
-from leakhunt.analysis.attribution.same_growth import growth_apart
+from leakhunt.analysis.attribution.same_growth import growth_difference
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import FindingKind, Instrument
@@ -96,11 +96,11 @@ def test_a_bound_that_was_not_reached_is_not_where_it_ended(
 
 def test_variants_on_the_same_inputs_grow_alike_or_apart(make_run: MakeRun) -> None:
     naive = growing(make_run, "naive")
-    assert (growth_apart(growing(make_run, "other"), naive) or 0) < 256
-    assert growth_apart(growing(make_run, "other", 44 * KIB), naive) is None
-    assert growth_apart(growing(make_run, "fixed", 0), naive) is None
+    assert (growth_difference(growing(make_run, "other"), naive) or 0) < 256
+    assert growth_difference(growing(make_run, "other", 44 * KIB), naive) is None
+    assert growth_difference(growing(make_run, "fixed", 0), naive) is None
     elsewhere = replace(naive, plan=replace(naive.plan, seed=7))
-    assert growth_apart(elsewhere, naive) is None
+    assert growth_difference(elsewhere, naive) is None
 
 
 def test_a_variant_that_grows_as_the_first_has_its_causes(make_run: MakeRun) -> None:

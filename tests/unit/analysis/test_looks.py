@@ -17,12 +17,12 @@ from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
     HORIZON_CALLS,
-    MOST_SAMPLES,
-    MOST_WARM_UP_STEPS,
+    MAX_SAMPLES,
+    MAX_WARM_UP_STEPS,
     WARM_UP_STEP,
     next_phase,
 )
-from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
 from leakhunt.model.series import Series, Unit
@@ -127,8 +127,8 @@ def test_a_quiet_service_is_warm_after_one_step_and_clean_at_the_first_look_for_
 
 def test_a_leak_is_never_quiet_and_is_known_at_the_second_look() -> None:
     run = played(leaking)
-    assert run.judged_from == MOST_WARM_UP_STEPS * WARM_UP_STEP
-    assert judged_samples(run) == LOOKS[1]
+    assert run.judged_from == MAX_WARM_UP_STEPS * WARM_UP_STEP
+    assert judged_samples(run) == INTERIM_CHECKS[1]
 
 
 def test_a_warm_up_is_waited_for_until_it_is_quiet() -> None:
@@ -138,12 +138,12 @@ def test_a_warm_up_is_waited_for_until_it_is_quiet() -> None:
 
 
 def test_what_stays_inconclusive_ends_with_the_last_look() -> None:
-    assert judged_samples(played(filling)) == LOOKS[-1]
+    assert judged_samples(played(filling)) == INTERIM_CHECKS[-1]
 
 
 def test_resolving_goes_on_until_it_is_known() -> None:
     run = played(filling, resolve=True)
-    assert LOOKS[-1] < judged_samples(run) < MOST_SAMPLES
+    assert INTERIM_CHECKS[-1] < judged_samples(run) < MAX_SAMPLES
     assert judge(run).status is Status.NO_LEAK
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from conftest import plan
 
-from leakhunt.analysis.verdict.resampling import evenly
-from leakhunt.analysis.verdict.schedule import MOST_WARM_UP_STEPS, WARM_UP_STEP
-from leakhunt.analysis.verdict.series import LOOKS
+from leakhunt.analysis.verdict.resampling import resampled
+from leakhunt.analysis.verdict.schedule import MAX_WARM_UP_STEPS, WARM_UP_STEP
+from leakhunt.analysis.verdict.series import INTERIM_CHECKS
 from leakhunt.analysis.verdict.soak_schedule import PAUSE_SPACING, next_phase
 from leakhunt.model.plan import PlannedLoad
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
@@ -114,9 +114,9 @@ def test_a_soak_that_goes_on_from_nothing_learns_the_pace_first() -> None:
 
 
 def test_a_clean_and_a_leaking_service_are_known_at_a_look() -> None:
-    assert judged_samples(soaked(flat, per_second=50)) in LOOKS
+    assert judged_samples(soaked(flat, per_second=50)) in INTERIM_CHECKS
     known = judged_samples(soaked(leaking, per_second=50))
-    assert known in LOOKS and known < LOOKS[-1]
+    assert known in INTERIM_CHECKS and known < INTERIM_CHECKS[-1]
 
 
 def test_a_service_that_grows_fast_is_read_more_often() -> None:
@@ -132,7 +132,7 @@ def test_reading_takes_little_of_the_time() -> None:
 def test_a_leaking_service_warms_up_for_so_many_steps_and_no_more() -> None:
     run = soaked(leaking, per_second=50)
     warm = [phase for phase in run.phases if phase.purpose is Purpose.WARM_UP]
-    assert len(warm) == MOST_WARM_UP_STEPS
+    assert len(warm) == MAX_WARM_UP_STEPS
 
 
 @pytest.mark.parametrize("requests", [200, 2000, 100_000])
@@ -141,14 +141,14 @@ def test_of_requests_that_are_asked_for_a_quarter_at_most_is_warm_up(requests: i
     assert run.calls_done >= requests
     steps = WARM_UP_STEP * run.phases[-1].calls_per_sample
     assert run.calls[run.judged_from] <= requests / 4 + steps + 1
-    assert judged_samples(evenly(run)) >= 100
+    assert judged_samples(resampled(run)) >= 100
 
 
 @pytest.mark.parametrize("days", [0.1, 3, 30])
 def test_days_are_some_thousand_samples_and_all_of_them_are_judged(days: float) -> None:
     run = soaked(flat, per_second=40, duration_seconds=days * DAY_SECONDS)
     assert run.samples_done < 6000
-    even = evenly(run)
+    even = resampled(run)
     assert judged_samples(even) >= 500
     assert run.calls[even.judged_from] < 0.01 * run.calls_done
     assert len(run.readings) < 70
@@ -169,7 +169,7 @@ def test_the_load_is_held_for_judged_readings_where_that_costs_little() -> None:
     assert run.pauses
     assert not any(phase.pauses for phase in run.phases if phase.purpose is Purpose.WARM_UP)
     assert run.calls_per_sample == pytest.approx(50 * PAUSE_SPACING * 0.1, rel=0.1)
-    assert judged_samples(run) in LOOKS
+    assert judged_samples(run) in INTERIM_CHECKS
 
 
 def test_pauses_that_are_short_bring_no_samples_closer_together() -> None:
@@ -197,7 +197,7 @@ def test_enough_pauses_for_a_verdict_must_fit_in(
 ) -> None:
     run = soaked(in_flight, per_second=50, pause_seconds=pause_seconds, **changes)
     assert run.pauses is pauses
-    assert judged_samples(evenly(run)) >= LOOKS[0]
+    assert judged_samples(resampled(run)) >= INTERIM_CHECKS[0]
 
 
 def leaking_in_flight(request: int) -> int:
@@ -227,4 +227,4 @@ def test_a_long_soak_keeps_its_pauses_though_they_come_further_apart() -> None:
     judged = [phase for phase in run.phases if phase.purpose is Purpose.JUDGED]
     assert all(phase.pauses for phase in judged)
     assert judged[-1].calls_per_sample > judged[0].calls_per_sample
-    assert evenly(run).pauses
+    assert resampled(run).pauses

@@ -12,6 +12,7 @@ from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.line import fitted, predicted
 from leakhunt.analysis.peaks.peak import SECOND_OF_AUDIO, peak
 from leakhunt.analysis.verdict.judge import judge
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.kinds import Kind
 from leakhunt.model.peaks import PeakPoint
 from leakhunt.model.run import Ending, Outcome, Run
@@ -191,3 +192,49 @@ def test_a_first_call_that_met_the_limit_is_a_spike(make_run: MakeRun) -> None:
     verdict = judge(run)
     assert (verdict.kind, verdict.status) == (Kind.SPIKE, Status.INCONCLUSIVE)
     assert "level at 50.0 MiB" in str(verdict.sentence)
+
+
+def at_the_peak(size: int, stack: tuple[Frame, ...], whole: int) -> Finding:
+    return Finding(
+        instrument=Instrument.MEMRAY,
+        sort=FindingKind.PEAK,
+        what="malloc",
+        calls=(72, 92),
+        counts=(0, 2),
+        sizes=(0, size),
+        stack=stack,
+        facts={"whole": whole},
+    )
+
+
+MALLOC = Frame("libnumbers.so", 0, "new_array", "", Origin.LIBRARY)
+ONES = Frame("numbers/core.py", 232, "ones", "a = empty(shape)", Origin.LIBRARY)
+MAKE = Frame("app/service.py", 4, "make", "a = ones(size)", Origin.YOURS)
+TWICE = Frame("app/service.py", 5, "make", "b = a * 2", Origin.YOURS)
+
+
+def test_who_holds_the_peak_is_told_by_its_line_and_its_part(heard: Run) -> None:
+    whole = 80 * MIB
+    findings = (
+        at_the_peak(20 * MIB, (MALLOC, TWICE), whole),
+        at_the_peak(30 * MIB, (MALLOC, ONES, MAKE), whole),
+        at_the_peak(10 * MIB, (ONES, MAKE), whole),  # another function of C below the same line
+        at_the_peak(16 * MIB, (MALLOC,), whole),
+        at_the_peak(3 * MIB, (MAKE,), whole),
+    )
+    found = peak(heard, [replace(heard, findings=findings)])
+    assert found is not None
+    first, second, third = found.holders  # 3 of 80 MiB is not what matters
+    assert (first.place, first.caller, first.size_bytes, first.blocks) == (ONES, MAKE, 40 * MIB, 4)
+    assert (second.place, second.caller, second.share) == (TWICE, None, 0.25)
+    assert str(third.sentence) == (
+        "At the peak 16.0 MiB of 80.0 MiB (20%) are held by new_array (libnumbers.so)"
+    )
+    assert "called from make (app/service.py:4): a = ones(size)" in str(first.sentence)
+
+
+def test_nobody_is_told_to_hold_what_nobody_looked_at_or_is_next_to_nothing(heard: Run) -> None:
+    alone, small = peak(heard), at_the_peak(900_000, (TWICE,), 900_000)
+    little = peak(heard, [heard, replace(heard, findings=(small,))])
+    assert alone is not None and little is not None
+    assert alone.holders == little.holders == ()

@@ -13,7 +13,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.judge import judge_processes
 from leakhunt.analysis.verdict.processes import copied_on_write
-from leakhunt.analysis.verdict.resampling import evenly
+from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.model.kinds import Kind
 from leakhunt.model.verdict import Status
 from leakhunt.reporting.run import html_page, json_file, markdown
@@ -158,7 +158,7 @@ def test_rows_that_make_no_sense_are_damage_and_nothing_else(tmp_path: Path) -> 
 
 def test_a_long_soak_thins_its_processes_as_itself() -> None:
     run = with_workers(soak(replace(LONG, doublings=2)), worker(), worker(100.0))
-    even = evenly(run)
+    even = resampled(run)
     assert even.samples_done < run.samples_done
     for each in even.processes:
         assert list(each.samples.places) == list(range(even.samples_done))

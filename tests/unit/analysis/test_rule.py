@@ -12,15 +12,15 @@ from conftest import MakeRun
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
 from leakhunt.analysis.attribution.windows import (
     DEAR_HEAP_CALLS,
-    FEWEST_CALLS,
     HEAP_CALLS,
-    MOST_CALLS,
+    MAX_CALLS,
+    MIN_CALLS,
     instrumented_plan,
-    next_stretch,
+    next_window,
     prime_from,
-    stretches,
+    windows,
 )
-from leakhunt.model.attribution import MEMRAY_STRETCHES, Instrument
+from leakhunt.model.attribution import MEMRAY_WINDOWS, Instrument
 from leakhunt.model.run import Phase, Purpose
 
 MARKS = (200, 210, 222, 237)
@@ -86,7 +86,7 @@ def test_fewer_than_two_marks_say_nothing() -> None:
 
 def test_the_watched_calls_are_a_prime_number_in_stretches_of_different_lengths() -> None:
     for watched in (31, 37, 127, 1009):
-        ends = stretches(500, 500 + watched)
+        ends = windows(500, 500 + watched)
         lengths = [later - earlier for earlier, later in pairwise(ends)]
         assert (ends[0], ends[-1]) == (500, 500 + watched)
         assert len(set(lengths)) == 3
@@ -118,16 +118,16 @@ def test_dear_calls_are_watched_in_few(make_run: MakeRun) -> None:
     plan = instrumented_plan(dear, Instrument.MEMRAY)
     assert plan.calls is not None and plan.warmup is not None
     assert plan.calls - plan.warmup == DEAR_HEAP_CALLS
-    ends = stretches(plan.warmup, plan.calls, Instrument.MEMRAY)
+    ends = windows(plan.warmup, plan.calls, Instrument.MEMRAY)
     assert [later - earlier for earlier, later in pairwise(ends)] == [5, 7, 20, 5]
 
 
 def test_memrays_stretches_are_of_different_lengths_before_the_last() -> None:
     for watched in (DEAR_HEAP_CALLS, HEAP_CALLS, 251, 1009):
-        ends = stretches(60, 60 + watched, Instrument.MEMRAY)
+        ends = windows(60, 60 + watched, Instrument.MEMRAY)
         lengths = [later - earlier for earlier, later in pairwise(ends)]
-        assert len(lengths) == MEMRAY_STRETCHES + 1
-        assert len(set(lengths[:-1])) == MEMRAY_STRETCHES
+        assert len(lengths) == MEMRAY_WINDOWS + 1
+        assert len(set(lengths[:-1])) == MEMRAY_WINDOWS
         assert min(lengths) >= 5
 
 
@@ -150,7 +150,7 @@ def test_a_leak_of_few_calls_is_watched_for_longer(make_run: MakeRun) -> None:
         assert plan.calls is not None and plan.warmup is not None
         lengths.append(plan.calls - plan.warmup)
     assert lengths[0] < 60
-    assert 200 < lengths[1] <= MOST_CALLS
+    assert 200 < lengths[1] <= MAX_CALLS
 
 
 def test_the_number_of_watched_calls_is_prime(make_run: MakeRun) -> None:
@@ -173,7 +173,7 @@ def test_what_begins_late_is_watched_late(make_run: MakeRun) -> None:
 
 def test_a_run_of_few_calls_is_still_watched_for_enough(make_run: MakeRun) -> None:
     plan = instrumented_plan(make_run(live_heap=[0, 1, 2]), Instrument.TRACEMALLOC)
-    assert (plan.calls, plan.warmup) == (FEWEST_CALLS + 2, 2)
+    assert (plan.calls, plan.warmup) == (MIN_CALLS + 2, 2)
 
 
 def test_what_grew_faster_at_first_is_watched_where_it_grows_as_in_the_end(
@@ -187,15 +187,15 @@ def test_what_grew_faster_at_first_is_watched_where_it_grows_as_in_the_end(
 def test_the_worker_is_led_through_the_calls_before_and_every_stretch(make_run: MakeRun) -> None:
     plan_changes = {"calls": 131, "warmup": 100, "instrument": Instrument.TRACEMALLOC}
     run = make_run(plan_changes=plan_changes)
-    assert next_stretch(replace(run, phases=())) == Phase(0, 38, Purpose.WARM_UP, 1, collects=False)
-    led = next_stretch(make_run(plan_changes=plan_changes, rss=[1] * 38))
+    assert next_window(replace(run, phases=())) == Phase(0, 38, Purpose.WARM_UP, 1, collects=False)
+    led = next_window(make_run(plan_changes=plan_changes, rss=[1] * 38))
     assert led == Phase(38, 62, Purpose.WARM_UP, 1, collects=False)
     taken, ends = 100, []
     while taken < 131:
         run = make_run(plan_changes=plan_changes, rss=[1] * taken)
-        phase = next_stretch(run)
+        phase = next_window(run)
         assert phase is not None and phase.purpose is Purpose.JUDGED
         taken += phase.samples
         ends.append(taken)
-    assert ends == stretches(100, 131)[1:]
-    assert next_stretch(make_run(plan_changes=plan_changes, rss=[1] * 131)) is None
+    assert ends == windows(100, 131)[1:]
+    assert next_window(make_run(plan_changes=plan_changes, rss=[1] * 131)) is None

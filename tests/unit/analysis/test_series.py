@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import leakhunt
-from leakhunt.analysis.verdict.series import FEWEST_SAMPLES, judge_series
+from leakhunt.analysis.verdict.series import MIN_SAMPLES, judge_series
 from leakhunt.model.series import Unit
 from leakhunt.model.verdict import Shape, Status, Trend
 
@@ -112,13 +112,13 @@ def test_growth_in_every_one_of_100_samples_is_not_yet_a_leak() -> None:
 
 
 def test_few_samples_say_nothing() -> None:
-    trend = judged([99999.0 * call for call in range(FEWEST_SAMPLES - 1)])
+    trend = judged([99999.0 * call for call in range(MIN_SAMPLES - 1)])
     assert (trend.status, trend.rate, trend.shape) == (
         Status.INCONCLUSIVE,
         None,
         Shape.UNLABELLED,
     )
-    assert f"samples; needs {FEWEST_SAMPLES}, for a leak" in str(trend.reason)
+    assert f"samples; needs {MIN_SAMPLES}, for a leak" in str(trend.reason)
 
 
 def test_the_net_growth_is_exact_beyond_what_a_float_holds() -> None:

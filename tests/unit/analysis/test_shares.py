@@ -24,7 +24,7 @@ from made_findings import (
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import (
-    MOST_SHARE,
+    MAX_SHARE,
     Attribution,
     Finding,
     FindingKind,
@@ -137,7 +137,7 @@ def _percentages(text: str) -> int:
     return max((int(word.split()[-1]) for word in words if word.split()), default=0)
 
 
-@pytest.mark.parametrize(("share", "explained"), [(MOST_SHARE + 0.01, 0.0), (1.0, 1.2 * KIB)])
+@pytest.mark.parametrize(("share", "explained"), [(MAX_SHARE + 0.01, 0.0), (1.0, 1.2 * KIB)])
 def test_a_share_above_the_whole_is_a_fault(leaking: Run, share: float, explained: float) -> None:
     attribution = attributed(leaking, finding(size=4 * KIB, instrument=MEMRAY))
     with pytest.raises(AssertionError):

@@ -13,7 +13,7 @@ from conftest import MakeRun
 from made_gates import frame, suspect
 
 from leakhunt.analysis.report import assemble
-from leakhunt.analysis.suite import FEWEST_REPEATS, _with_suspect, not_repeated, suite_test
+from leakhunt.analysis.suite import MIN_REPEATS, _with_suspect, not_repeated, suite_test
 from leakhunt.model.plan import TEST_SOURCE, WHOLE_TEST
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Reading, Run
@@ -53,7 +53,7 @@ def test_a_test_that_does_not_leak_has_its_detection_limit(make_run: MakeRun) ->
 
 @pytest.mark.parametrize(
     ("repeats", "status"),
-    [(12, SuiteStatus.NOT_REPEATED), (FEWEST_REPEATS, SuiteStatus.NO_LEAK)],
+    [(12, SuiteStatus.NOT_REPEATED), (MIN_REPEATS, SuiteStatus.NO_LEAK)],
 )
 def test_a_slow_test_is_not_called_inconclusive(
     make_run: MakeRun, repeats: int, status: SuiteStatus
@@ -67,7 +67,7 @@ def test_a_slow_test_is_not_called_inconclusive(
     assert found.status is status
     if status is SuiteStatus.NOT_REPEATED:
         assert str(found.reason) == (
-            f"slower than the budget: 1 s per repeat; {FEWEST_REPEATS} repeats need 4 min 5 s"
+            f"slower than the budget: 1 s per repeat; {MIN_REPEATS} repeats need 4 min 5 s"
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from conftest import MakeRun
 
-from leakhunt.analysis.attribution.attribute import growth_per_call, is_growing
+from leakhunt.analysis.attribution.growth import growth_per_call, is_growing
 from leakhunt.analysis.attribution.instrument_choice import instruments_for
 from leakhunt.analysis.gate.absolute import rate
 from leakhunt.analysis.report import assemble

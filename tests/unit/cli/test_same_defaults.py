@@ -11,7 +11,7 @@ import pytest
 import leakhunt
 from leakhunt.cli.main import cli
 from leakhunt.errors import UsageError
-from leakhunt.model.options import LEAST
+from leakhunt.model.options import MINIMUMS
 
 # Verbs by the name of their function, where that is another.
 FUNCTIONS = {"truth": "evaluate"}
@@ -65,7 +65,7 @@ def test_an_option_refuses_what_the_argument_refuses(verb: str) -> None:
     }
     assert ranges
     # A remedy is compared over two pairs of runs at least.
-    expected = {name: 2 if (verb, name) == ("hunt", "pairs") else LEAST[name] for name in ranges}
+    expected = {name: 2 if (verb, name) == ("hunt", "pairs") else MINIMUMS[name] for name in ranges}
     assert ranges == expected
 
 
@@ -80,5 +80,5 @@ def test_an_option_refuses_what_the_argument_refuses(verb: str) -> None:
 )
 def test_a_value_below_the_least_is_refused(verb: str, name: str) -> None:
     targets = () if verb == "gate" else ("null",)
-    with pytest.raises(UsageError, match=rf"{name}=.*expected {LEAST[name]} or more"):
-        getattr(leakhunt, verb)(*targets, **{name: LEAST[name] - 1})
+    with pytest.raises(UsageError, match=rf"{name}=.*expected {MINIMUMS[name]} or more"):
+        getattr(leakhunt, verb)(*targets, **{name: MINIMUMS[name] - 1})

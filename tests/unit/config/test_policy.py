@@ -14,7 +14,7 @@ from leakhunt.errors import BadFile
 from leakhunt.model.gate import Acceptance
 from leakhunt.model.kinds import Kind
 from leakhunt.model.policy import (
-    MOST_CALLS,
+    MAX_CALLS,
     REPEATS,
     RETRIES,
     Policy,
@@ -98,7 +98,7 @@ def test_an_empty_policy_has_no_budgets_and_the_usual_effort(text: str, file: st
     assert policy == Policy(file, ScenarioPolicy("", f"{file}:1"))
     assert policy.everywhere.budgets_of("x") == ()
     found = policy.everywhere
-    assert (found.repeats, found.retries, found.most_calls) == (REPEATS, RETRIES, MOST_CALLS)
+    assert (found.repeats, found.retries, found.most_calls) == (REPEATS, RETRIES, MAX_CALLS)
 
 
 @pytest.mark.parametrize("scenario", ["my-service", "services/my_service.py"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import MakeRun
 
-from leakhunt.analysis.bisection import chance_of_all, judged_step, next_place
+from leakhunt.analysis.bisection import joint_probability, judged_step, next_place
 from leakhunt.engine import bisection as bisecting
 from leakhunt.engine.bisection import BisectRequest, bisect
 from leakhunt.engine.cells import CellOrder
@@ -167,7 +167,7 @@ def test_repeats_make_a_step_surer(make_run: MakeRun) -> None:
     assert once.status is Status.LEAK and once.confidence and twice.confidence
     assert 0.999 < once.confidence < twice.confidence < 1
     assert judged_step("1", 0, [clean]).confidence == pytest.approx(0.998)
-    assert chance_of_all([once, judged_step("1", 0, [clean])]) == pytest.approx(0.998, abs=1e-3)
+    assert joint_probability([once, judged_step("1", 0, [clean])]) == pytest.approx(0.998, abs=1e-3)
 
 
 def test_commits_from_one_end_to_the_other(tmp_path: Path, service: Path) -> None:

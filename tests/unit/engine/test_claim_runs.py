@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun
 
-from leakhunt.engine.claim_runs import ClaimRunResult, Need, is_whole, make, result_in
+from leakhunt.engine.claim_runs import ClaimRunResult, NeededRun, is_whole, make, result_in
 from leakhunt.engine.command_line import COMMAND_LINES
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.run import RunResult
@@ -22,9 +22,9 @@ from leakhunt.storage import run_file
 CLAIM = Claim("A", "it grows", "report", (), not_measured="x")
 
 
-def need(folder: Path, command: str, device: str = "", base: Path = Path()) -> Need:
+def need(folder: Path, command: str, device: str = "", base: Path = Path()) -> NeededRun:
     run = ClaimRun("r", command, device)
-    return Need(Claims("made", (run,), (CLAIM,)), run, base, folder)
+    return NeededRun(Claims("made", (run,), (CLAIM,)), run, base, folder)
 
 
 def test_a_run_is_whole_if_it_went_as_it_was_meant_to(make_run: MakeRun) -> None:

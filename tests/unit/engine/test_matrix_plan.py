@@ -16,11 +16,11 @@ from leakhunt.engine.executors.local_cells import Effort
 from leakhunt.engine.matrix_folder import (
     ASIDE,
     PLAN,
-    alone_in,
     folder_for,
-    left_to_do,
+    locked,
     place_of,
     plan_in,
+    remaining_cells,
 )
 from leakhunt.engine.matrix_plan import MatrixRequest, order_of, plan_of_request
 from leakhunt.errors import BadFile, CannotWrite, LeakhuntError
@@ -95,8 +95,8 @@ def test_a_pattern_is_every_published_version(
         ("device=gpu", "device: unknown value 'gpu'"),
         ("allocator=jemaloc", "unknown value 'jemaloc' (did you mean 'jemalloc'?)"),
         ("memory_limit=much", "invalid size 'much'"),
-        ("env.1X=2", "'1X' is no name of an environment variable"),
-        ("package.a b=1", "'a b' is no name of a package"),
+        ("env.1X=2", "invalid environment variable '1X'"),
+        ("package.a b=1", "invalid package name 'a b'"),
         ("variant=none", "none"),
         ("env.=1", "axis 'env.' not found"),
     ],
@@ -152,9 +152,9 @@ def test_a_damaged_plan_is_told(service: str, tmp_path: Path, damage: str) -> No
 def test_no_second_matrix_writes_into_a_folder(service: str, tmp_path: Path) -> None:
     folder = folder_for(tmp_path / "out", plan_for(service, "variant=old"))
     running = pytest.raises(CannotWrite, match="another matrix is running")
-    with alone_in(folder), running, alone_in(folder):
+    with locked(folder), running, locked(folder):
         pass
-    with alone_in(folder):
+    with locked(folder):
         pass
 
 
@@ -178,11 +178,11 @@ def test_what_was_only_begun_is_set_aside_and_what_is_done_stays(
     assert record_in(place_of(folder, failed)) == CellRecord(
         CellEnd.NOT_INSTALLED, reason, seconds=1.5
     )
-    assert left_to_do(folder, plan) == [half, failed, fresh]
+    assert remaining_cells(folder, plan) == [half, failed, fresh]
     assert (place_of(folder, done) / "old.run.jsonl").exists()
     assert not place_of(folder, half).exists()
     assert (folder / ASIDE / f"{half.name}-1" / "old.run.jsonl").exists()
-    assert left_to_do(folder, plan) == [half, failed, fresh]
+    assert remaining_cells(folder, plan) == [half, failed, fresh]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from leakhunt.errors import BadFile, LeakhuntError, UsageError
 from leakhunt.foreign.files import read_files
-from leakhunt.foreign.streamed import MOST_STRETCHES, StreamedSeries
+from leakhunt.foreign.streamed import MAX_STEPS, StreamedSeries
 from leakhunt.model.foreign import MeasuredSeries
 
 MIB = 1 << 20
@@ -152,7 +152,7 @@ def test_a_long_series_takes_no_more_memory_than_a_short_one() -> None:
     assert measured is not None
     assert grown < 300_000
     assert measured.points == count
-    assert MOST_STRETCHES / 4 < len(measured.seconds) <= MOST_STRETCHES
+    assert MAX_STEPS / 4 < len(measured.seconds) <= MAX_STEPS
     assert min(measured.floors[1:]) == 1000
     assert max(measured.peaks) == 1006
 
@@ -175,8 +175,8 @@ def test_ten_million_points_take_no_more_memory_than_ten_thousand() -> None:
 
 def test_all_points_at_one_moment_are_one_stretch() -> None:
     series = StreamedSeries("moment")
-    for place in range(3 * MOST_STRETCHES):
+    for place in range(3 * MAX_STEPS):
         series.add(5.0, float(place))
     measured = series.measured()
     assert measured is not None
-    assert len(measured.seconds) <= MOST_STRETCHES
+    assert len(measured.seconds) <= MAX_STEPS

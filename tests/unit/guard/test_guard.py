@@ -26,6 +26,7 @@ from leakhunt.guard import (
     RequestRefused,
     Ticket,
 )
+from leakhunt.guard.latest_use import NEVER
 from leakhunt.guard.limits import OwnMemory
 from leakhunt.guard.status import Reason
 
@@ -81,10 +82,10 @@ class Bench:
 
     def use(self, mib: int) -> None:
         self.own.rss = mib * MIB
-        self.guard._read_at = -1e9  # as after a while
+        self.guard._latest.expire()  # as after a while
 
     def request(self, *, takes: int = 0, body: int = 0, seconds: float = 0.1) -> Ticket | Refusal:
-        """One request from start to end, which takes so many MiB at its height."""
+        """One request from start to end, which takes so many MiB at its peak."""
         answer = self.guard.try_admit(body)
         if isinstance(answer, Ticket):
             self.own.peak = max(self.own.peak, self.own.rss + takes * MIB)
@@ -169,7 +170,7 @@ def test_a_request_alone_is_let_in_whatever_it_takes() -> None:
     let_in(bench.guard.try_admit())
 
 
-def test_it_learns_what_a_request_takes_at_its_height() -> None:
+def test_it_learns_what_a_request_takes_at_its_peak() -> None:
     bench = Bench(used=500)
     assert bench.guard.expected.bytes == 0
     bench.request(takes=100)
@@ -198,7 +199,7 @@ def test_memory_that_was_retained_and_lent_to_a_request_counts_as_its_own() -> N
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["live heap", "no live heap"])
-def test_a_leak_is_no_height_of_a_request(is_told: bool) -> None:
+def test_a_leak_is_no_peak_of_a_request(is_told: bool) -> None:
     bench = Bench(used=300)
     bench.limit = 10_000 * MIB
     if not is_told:
@@ -249,7 +250,7 @@ def test_short_requests_are_not_measured() -> None:
     assert not bench.guard.expected.is_known
 
 
-def test_the_peak_of_the_start_is_no_height_of_a_request() -> None:
+def test_the_peak_of_the_start_is_no_peak_of_a_request() -> None:
     bench = Bench(used=500)
     bench.own.peak = 900 * MIB  # while the model was loaded
     bench.request(takes=10)
@@ -414,7 +415,7 @@ def test_level_memory_has_no_time_to_the_limit() -> None:
 
 def test_a_gpu_that_is_nearly_full_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     free = [500 * MIB]
-    monkeypatch.setattr("leakhunt.guard.guard.gpu_free_bytes", lambda: free[0])
+    monkeypatch.setattr("leakhunt.guard.gpu_memory.gpu_free_bytes", lambda: free[0])
     bench = Bench(min_gpu_free="1 GiB", request_bytes=1)
     assert refused(bench.guard.try_admit()) is Reason.GPU_MEMORY
     assert bench.guard.status().reasons == ("gpu memory",)
@@ -571,7 +572,7 @@ def test_memory_is_read_as_often_as_what_is_left_asks_for() -> None:
         reads[0] += 1
         return bench.read()
 
-    bench.guard._read = counting
+    bench.guard._latest.read = counting
 
     def in_a_second() -> int:
         before = reads[0]
@@ -642,7 +643,9 @@ class QuietGuard(Guard):
 class CarefulGuard(QuietGuard):
     """... and that looks at each request in full."""
 
-    _room = property(lambda self: 0.0, lambda self, room: None)
+    def try_admit(self, body_bytes: int = 0) -> Ticket | Refusal:
+        self._latest.admits_until = NEVER
+        return super().try_admit(body_bytes)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -106,7 +106,7 @@ def test_a_metric_of_the_service_whose_name_ends_alike_hides_none(
         b"process_resident_memory_bytes_of_pool 2\n"
     )
     monkeypatch.setattr(exposed, "_of_the_service", lambda: theirs)
-    monkeypatch.setattr(Guard, "has_fellows", True)
+    monkeypatch.setattr(Guard, "has_peers", True)
     text = exposed.exposition(guard)
     assert theirs in text and b"\nprocess_resident_memory_bytes{" in text
     assert b"\nleakhunt_guard_rss_bytes{" in text

@@ -25,9 +25,10 @@ from leakhunt.guard import (
     private_bytes,
     recommend,
 )
+from leakhunt.guard.accepting import note_event_loop, stop_accepting
 from leakhunt.guard.gunicorn_hooks import pre_request
-from leakhunt.guard.recycling import Turn, note_event_loop, stop_accepting
 from leakhunt.guard.sockets import listening_sockets
+from leakhunt.guard.worker_turn import Turn
 
 MIB = 1 << 20
 
@@ -142,7 +143,7 @@ def test_one_worker_at_a_time_and_a_pause_between(tmp_path: Path) -> None:
 def test_a_turn_ends_with_its_process(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from leakhunt.guard.recycling import Turn\n"
+        "from leakhunt.guard.worker_turn import Turn\n"
         "assert Turn(1, 0.0, Path(sys.argv[1])).take()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -222,7 +223,7 @@ class Request:
 def test_gunicorn_closes_connections_of_a_draining_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakhunt.guard.guard._GUARDS", weakref.WeakSet())
+    monkeypatch.setattr("leakhunt.guard.process_guards._GUARDS", weakref.WeakSet())
     worker, request = Worker(tmp_path), Request()
     pre_request(None, request)
     assert not request.closes

@@ -120,7 +120,7 @@ def test_workers_are_those_behind_the_same_socket(started: Started) -> None:
         for each in (bound, another):
             each.bind(("127.0.0.1", 0))
         guard = own(None)
-        assert guard.join_workers() and guard.has_fellows
+        assert guard.join_workers() and guard.has_peers
         fellow = started("", [bound.fileno()])
         another.listen()
         bound.listen()
@@ -136,7 +136,7 @@ def test_workers_are_those_behind_the_same_socket(started: Started) -> None:
 def test_a_process_without_a_server_socket_shares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leakhunt.guard.workers.server_sockets", frozenset)
     guard = own(None)
-    assert not guard.join_workers() and not guard.has_fellows
+    assert not guard.join_workers() and not guard.has_peers
     assert [each.pid for each in guard.statuses()] == [os.getpid()]
 
 
@@ -192,7 +192,7 @@ def test_a_starter_of_workers_is_none_until_it_serves(tmp_path: Path) -> None:
     child = os.fork()
     if not child:  # a worker that was forked after the app was loaded
         told = sorted({each.pid for each in guard.statuses()})
-        os.write(writing, repr((told, guard.has_fellows)).encode())
+        os.write(writing, repr((told, guard.has_peers)).encode())
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(reading, 100).decode() == repr(([child], True))
@@ -209,7 +209,7 @@ def test_the_child_of_a_worker_that_serves_is_none_of_its_own(tmp_path: Path) ->
     guard.finish(ticket)
     child = os.fork()
     if not child:
-        is_alone = not guard.has_fellows and guard.status().served == 0
+        is_alone = not guard.has_peers and guard.status().served == 0
         os._exit(0 if is_alone and len([*tmp_path.iterdir()]) == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert guard.status().served == 1
@@ -366,7 +366,7 @@ def test_workers_that_root_forks_and_makes_another_user_find_one_another(
                 assert isinstance(ticket, Ticket)
                 guard.finish(ticket)
                 (mine,) = (memory / "leakhunt-guard-65534").iterdir()
-                os.write(writing, repr((mine.name.split("-")[1], guard.has_fellows)).encode())
+                os.write(writing, repr((mine.name.split("-")[1], guard.has_peers)).encode())
             except BaseException as error:
                 os.write(writing, repr(error).encode())
             os._exit(0)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
+import time
+import types
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
 
 from leakhunt.agent import looking
 from leakhunt.injection.elf import read_elf
@@ -79,18 +86,120 @@ def test_the_agent_s_rows_give_the_sizes_of_real_objects() -> None:
     text = "x" * 5000
     outer: dict[str, object] = {"list": inner, "text": text}
     sizes, slices = looking._Sizes(), looking._Slices()
+    slices.count = 4
     holder = SimpleNamespace(outer=outer)
     pieces = [
         b"R" + json.dumps([[id(holder), "holder"]]).encode(),
         *looking._rows([holder, vars(holder), outer, inner], sizes, slices),
         b"N" + json.dumps(sizes.names).encode(),
-        slices.said(4),
+        slices.said(),
     ]
     graph = heap_graph(pieces)
     found = retained(graph)
     assert found[id(inner)] == sys.getsizeof(inner) + sum(map(sys.getsizeof, inner))
     assert found[id(outer)] >= found[id(inner)] + sys.getsizeof(text) + sys.getsizeof(outer)
     assert graph.said["objects"] == 4
+
+
+class Kept:
+    """Objects that this module refers to."""
+
+    rows: ClassVar[list[list[int]]] = [[number] for number in range(300)]
+
+
+def sent(
+    word: Callable[[str], Iterator[bytes]], about: str = ""
+) -> tuple[set[int], dict[str, int]]:
+    """The objects that a word tells, and what it says of them."""
+    told: set[int] = set()
+    said: dict[str, int] = {}
+    width = {b"O": 4, b"C": 3}
+    for piece in word(about):
+        if piece[:1] in width:
+            told.update(array("Q", piece[1:])[:: width[piece[:1]]])
+        elif piece[:1] == b"S":
+            said = json.loads(piece[1:])
+    return told, said
+
+
+def test_the_objects_of_a_large_process_are_found_from_the_roots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """GIVEN many objects WHEN they are read THEN no call lists them all, but if that is wanted."""
+    monkeypatch.setattr(looking, "_MAX_BLOCKS", 1000)
+    monkeypatch.setattr(looking, "_SLICE_SECONDS", 60.0)
+    cycle: list[object] = [[0]]
+    cycle.append(cycle)
+    loose = id(cycle)
+    asked: list[int] = []
+    listed = gc.get_objects
+
+    def get_objects() -> list[object]:
+        asked.append(1)
+        return listed()
+
+    monkeypatch.setattr(gc, "get_objects", get_objects)
+    gc.disable()
+    try:
+        del cycle
+        slices = looking._Slices()
+        found = [id(each) for batch in looking._batches(slices) for each in batch]
+        assert len(found) == len(set(found)) == slices.count > 0.9 * len(listed())
+        assert {id(Kept), id(Kept.rows), *map(id, Kept.rows), id(sys.modules)} <= set(found)
+        told, said = sent(looking.graph)
+        assert said["walked"] == 1
+        assert id(Kept.rows) in told and loose not in told
+        assert not asked
+        told, said = sent(looking.graph, looking.DEEP)
+        assert asked and said["walked"] == 0
+        assert loose in told and id(Kept.rows) in told
+    finally:
+        gc.enable()
+        gc.collect()
+    assert id(Kept.rows) in sent(looking.lengths)[0]
+
+
+@pytest.mark.parametrize("most", [1000, 1 << 60], ids=["found", "listed"])
+def test_what_a_free_threaded_python_tracks_no_more_leads_on(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """GIVEN modules, classes and functions that are immortal THEN they have rows, and lead on."""
+    immortal = (types.ModuleType, types.FunctionType, type)
+    tracked, space = gc.is_tracked, globals()
+    monkeypatch.setattr(looking, "_MAX_BLOCKS", most)
+    monkeypatch.setattr(looking, "_SLICE_SECONDS", 60.0)
+    monkeypatch.setattr(looking, "_IMMORTAL", immortal)
+    monkeypatch.setattr(looking, "_OPENED", (*looking._OPENED, *immortal))
+    monkeypatch.setattr(
+        gc, "is_tracked",
+        lambda each: type(each) not in immortal and each is not space and tracked(each),
+    )  # fmt: skip
+    told, said = sent(looking.graph)
+    assert said["walked"] == (most == 1000)
+    assert {id(sys.modules[__name__]), id(space), id(Kept), id(Kept.rows)} <= told
+
+
+def test_a_large_list_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "_LARGE", 100)
+    slices = looking._Slices()
+    small, large = [1, 2], [object() for _ in range(250)]
+    pairs = {"a": large}
+    pieces = list(looking._below([small, large, pairs], slices))
+    assert [len(each) for each in pieces[:3]] == [100, 100, 50]
+    assert list(map(id, chain.from_iterable(pieces[:3]))) == list(map(id, large))
+    assert len(pieces) == 4
+    assert any(each is large for each in pieces[3])
+    rows = b"".join(piece[1:] for piece in looking._rows([large], looking._Sizes(), slices)
+                    if piece[:1] == b"E")  # fmt: skip
+    assert list(array("Q", rows)) == list(map(id, large))
+
+
+def test_a_call_that_takes_long_is_the_longest_pause() -> None:
+    slices = looking._Slices()
+    slices.call(lambda: [time.sleep(0.05)])  # type: ignore[func-returns-value]
+    slices.call(list)
+    assert 0.05 <= slices.longest < 0.5
+    assert json.loads(slices.said()[1:])["longest_ns"] == int(slices.longest * 1e9)
 
 
 def test_functions_of_a_library_are_found_without_a_debugger() -> None:

@@ -29,7 +29,7 @@ def sizes(**named):
 """
 
 
-def told(script: str) -> dict[str, Any]:
+def totals(script: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + script], capture_output=True, text=True, check=True
     )
@@ -38,7 +38,7 @@ def told(script: str) -> dict[str, Any]:
 
 
 def test_an_object_retains_what_only_it_leads_to() -> None:
-    found = told("""
+    found = totals("""
 STATE.one = Node(items=[bytearray(10_000), {"a": [bytes(20_000)]}])
 STATE.other = Node(items=[])
 sizes(one=STATE.one, other=STATE.other)
@@ -49,7 +49,7 @@ sizes(one=STATE.one, other=STATE.other)
 
 
 def test_what_two_share_belongs_to_the_one_above_both() -> None:
-    found = told("""
+    found = totals("""
 shared = Node(data=[bytearray(50_000)])
 leaf = bytes(70_000)
 STATE.pair = Node(one=[shared, leaf, "a"], other=[shared, leaf, "b"])
@@ -60,7 +60,7 @@ sizes(pair=STATE.pair, one=one, other=other)
     # `one` and `other` are variables of the module as well: what they share is nobody's of them.
     assert found["one"] < 1_000 and found["other"] < 1_000
     assert found["pair"] < 2_000
-    found = told("""
+    found = totals("""
 shared = Node(data=[bytearray(50_000)])
 leaf = bytes(70_000)
 STATE.pair = Node(one=[shared, leaf, "a"], other=[shared, leaf, "b"])
@@ -71,7 +71,7 @@ sizes(pair=STATE.pair)
 
 
 def test_a_linked_list_is_retained_by_its_head_and_a_cycle_by_nobody_else() -> None:
-    found = told("""
+    found = totals("""
 head = None
 for number in range(2_000):
     head = Node(next=head, data=bytes(100))
@@ -87,7 +87,7 @@ sizes(state=STATE, ring=STATE.ring)
 
 def test_an_array_counts_its_buffer_once_and_a_view_what_it_pins() -> None:
     pytest.importorskip("numpy")
-    found = told("""
+    found = totals("""
 import numpy
 STATE.views = [numpy.zeros(1_000_000, dtype="u1")[each:each + 10] for each in (1, 2)]
 whole = numpy.zeros(500_000, dtype="u1")
@@ -103,7 +103,7 @@ sizes(views=STATE.views, same=STATE.same, objects=STATE.objects)
 
 def test_a_storage_counts_once_however_many_tensors_show_it() -> None:
     pytest.importorskip("torch")
-    found = told("""
+    found = totals("""
 import torch
 whole = torch.zeros(250_000)
 STATE.same = [whole[each:] for each in range(20)]
@@ -116,7 +116,7 @@ sizes(same=STATE.same, two=STATE.two)
 
 
 def test_nothing_that_a_class_defines_is_called() -> None:
-    found = told("""
+    found = totals("""
 class Proud(list):
     def __sizeof__(self):
         raise SystemExit("called")
@@ -132,8 +132,8 @@ sizes(proud=STATE.proud)
 
 
 def test_our_own_objects_are_not_part_of_it() -> None:
-    few = told("sizes()")
-    many = told("STATE.many = [[each] for each in range(100_000)]\nsizes(many=STATE.many)")
+    few = totals("sizes()")
+    many = totals("STATE.many = [[each] for each in range(100_000)]\nsizes(many=STATE.many)")
     # Ours would be as many again; one of the interpreter may come or go.
     assert abs(many["nodes"] - few["nodes"] - 100_000) < 10
     assert many["all"] - few["all"] < 1.02 * many["many"]

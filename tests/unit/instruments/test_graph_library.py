@@ -19,6 +19,6 @@ def test_what_is_missing_is_one_line(
     monkeypatch.setitem(sys.modules, "rustworkx", None)
     with pytest.raises(MissingRequirement) as raised:
         require_rustworkx(instrument)
-    told = str(raised.value)
-    assert told.startswith(f"instrument {instrument}: ")
-    assert told.endswith("pip install rustworkx") and "\n" not in told
+    totals = str(raised.value)
+    assert totals.startswith(f"instrument {instrument}: ")
+    assert totals.endswith("pip install rustworkx") and "\n" not in totals

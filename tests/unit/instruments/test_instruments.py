@@ -112,10 +112,10 @@ def hunted(
 def opened(active: ActiveInstrument, state: State, call: Call) -> list[Finding]:
     """The same in a fork: an audit hook stays with its process, and `id()` raises an event."""
     fork = multiprocessing.get_context("fork")
-    answer, told = fork.Pipe(duplex=False)
-    child = fork.Process(target=lambda: told.send(hunted(active, state, call)))
+    answer, totals = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: totals.send(hunted(active, state, call)))
     child.start()
-    told.close()
+    totals.close()
     found: list[Finding] = answer.recv()
     child.join()
     return found
@@ -379,7 +379,7 @@ def test_memray_tells_what_stays_of_every_call(start: Callable[..., ActiveInstru
     assert is_one or (sys.version_info >= (3, 14) and 1 < stays.per_call < 1.2)
     own = next(frame for frame in largest.stack if frame.origin is Origin.YOURS)
     assert own.source == "s.kept.append(bytearray(100_000))"
-    assert not any("200_000" in frame.source for each in found for frame in each.stack)
+    assert not any("200_000" in frame.source for each in sites for frame in each.stack)
 
 
 def test_memray_tells_the_container_and_the_sites_that_feed_it(
@@ -446,11 +446,11 @@ print(sorted(set(sys.modules) - before))
 
 def test_memray_imports_nothing_while_it_counts(tmp_path: Path) -> None:
     """It would be growth of `sys.modules`, and no count would be the same at every call."""
-    told = subprocess.run(
+    totals = subprocess.run(
         [sys.executable, "-c", _IMPORTS_WHILE_COUNTING, str(tmp_path)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout.strip() == "[]"
+    assert totals.stdout.strip() == "[]"
 
 
 def test_memray_tells_a_bounded_caches_ceiling(start: Callable[..., ActiveInstrument]) -> None:
@@ -470,7 +470,7 @@ def test_memray_tells_a_bounded_caches_ceiling(start: Callable[..., ActiveInstru
 def test_memray_says_that_the_disk_was_full(
     start: Callable[..., ActiveInstrument], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("leakhunt.instruments.native_heap._LEAST_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("leakhunt.instruments.native_heap._MIN_FREE_BYTES", 1 << 62)
     state = State()
     native = start(Instrument.MEMRAY, state)
     found = hunted(native, state, lambda s, i: s.kept.append(bytearray(5000)))

@@ -194,12 +194,21 @@ def test_a_call_of_many_c_calls_is_not_profiled_to_its_end() -> None:
     left: list[Any] = []
 
     def call(state: Any, item: Any) -> None:
-        for number in range(6_000):
+        for number in range(60_000):
             abs(number)
         left.append(sys.getprofile())
 
     looked_at(call, request, calls=1)
     assert left[1:] == [None]
+
+
+def test_what_is_lost_after_a_long_loop_is_found(made: ModuleType) -> None:
+    def call(state: Any, item: Any) -> None:
+        for number in range(6_000):
+            abs(number)
+        made.loses(item)
+
+    assert [each.function for each in looked_at(call, request).found()] == ["_loses.loses"]
 
 
 class Body(bytearray):

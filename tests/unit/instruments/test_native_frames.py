@@ -22,7 +22,7 @@ from leakhunt.instruments.native_frames import (
     whole_stack,
     with_objects,
 )
-from leakhunt.instruments.native_heap import is_arena
+from leakhunt.instruments.native_sites import is_arena
 from leakhunt.model.attribution import STRIPPED, Origin
 
 SOURCE = """
@@ -68,14 +68,14 @@ def traced(library: Path, capture: Path) -> tuple[list[str], list[str]]:
         records = reader.get_leaked_allocation_records(merge_threads=True)
         (record,) = (each for each in records if each.size == 7 * 12_345)
         native = record.native_stack_trace()
-        told = shared_objects(capture)
-        objects = told.of_stack(record.native_stack_id, native)
+        totals = shared_objects(capture)
+        objects = totals.of_stack(record.native_stack_id, native)
         whole = whole_stack(record.hybrid_stack_trace(), native, objects)
         stack = with_objects(whole, native, objects)
         is_known = tells_evaluation(native)
         below = below_python(native) if is_known else certain_of(native, objects)
-        along = islice(told.along(record.native_stack_id), len(below))
-    return [str(frame) for frame in Places(__file__).hybrid(stack)], list(along)
+        along = islice(totals.along(record.native_stack_id), len(below))
+    return [str(frame) for frame, _ in Places(__file__).hybrid(stack)], list(along)
 
 
 @pytest.mark.parametrize("options", [("-s",), (), ("-g",)], ids=["stripped", "symbols", "lines"])

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from preloaded_allocators import preloaded
@@ -174,16 +173,15 @@ def test_the_name_of_an_allocator_stands_first_in_its_fact() -> None:
 def test_what_glibc_counts_too_much_of_resized_mappings_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    info = SimpleNamespace(heap_used=1000, mmap_used=10 * mmap.PAGESIZE)
-    monkeypatch.setattr("psutil.heap_info", lambda: info)
-    read = HeapOfGlibc()
+    heaps, mappings = 1000, 10 * mmap.PAGESIZE
+    read = HeapOfGlibc(lambda: (heaps, mappings))
     start = read()
     assert start == 1000 + 10 * mmap.PAGESIZE
     for _ in range(400):  # past a page of errors
-        info.mmap_used += 16
+        mappings += 16
         assert read() == start
-    info.mmap_used += 16 - 3 * mmap.PAGESIZE
-    info.heap_used += 24
+    mappings += 16 - 3 * mmap.PAGESIZE
+    heaps += 24
     assert read() == start + 24 - 3 * mmap.PAGESIZE
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from leakhunt.analysis.attached import attach_report, breakdown, possible_causes
 from leakhunt.model.allocators import ALLOCATOR
-from leakhunt.model.attached import AttachReport
-from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.model.attached import AttachReport, TraceStretch
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.plan import Plan, PlannedVisit, Work
 from leakhunt.model.run import FREE_MEMORY, Ending, Outcome, Reading, Run
 from leakhunt.reporting.attached import html_page, json_file, markdown
@@ -113,6 +113,42 @@ def test_causes_are_those_of_loaded_versions() -> None:
              for name in each.distributions}  # fmt: skip
     assert found == {"gradio 6.12.0"}
     assert not list(possible_causes({"libraries": "none"}))
+
+
+def traced(facts: Mapping[str, str], *findings: Finding) -> AttachReport:
+    told = replace(run({}, findings, instrument=Instrument.MEMRAY), facts=facts)
+    return attach_report([touched(), told], "leakhunt 1")
+
+
+def test_what_c_code_allocated_has_its_shared_object_and_its_caller() -> None:
+    """GIVEN a stack of memray THEN what only hands memory out is passed, in both lists alike."""
+    stack = (
+        Frame("libstdc++.so.6", 0, "operator new(unsigned long)", "", Origin.LIBRARY),
+        Frame("cache.cc", 12, "Cache::put(int)", "", Origin.LIBRARY),
+        Frame("app.py", 7, "handle", "cache.put(1)", Origin.YOURS),
+    )
+    found = Finding(Instrument.MEMRAY, FindingKind.SITE, "malloc", (0, 5), (0, 40), (0, 4 * MIB),
+                    stack=stack,
+                    facts={"objects": ["libstdc++.so.6", "_cache.so", ""]})  # fmt: skip
+    python = replace(found, stack=stack[2:], sizes=(0, MIB), facts={"objects": [""]})
+    told = traced({"trace": "why", "trace cost": "cost"}, found, python)
+    first, second = told.places
+    assert first.place == "Cache::put (cache.cc:12)"
+    assert (first.shared_object, first.called_from) == ("_cache.so", "handle (app.py:7)")
+    assert second.place == "handle (app.py:7)"
+    assert second.shared_object == second.called_from == ""
+    assert told.trace == TraceStretch("memray", "why", "cost")
+    assert told.caveats[-2:] == ("why", "cost")
+    document = json.loads(json_file.render(told))
+    jsonschema.validate(document, json.loads(schema_text("attach")))
+    assert document["places"][0]["shared_object"] == "_cache.so"
+    assert "| _cache.so | handle" in markdown.render(told).decode().replace("\\", "")
+
+
+def test_what_could_not_be_traced_says_why() -> None:
+    told = traced({"trace": "memray already traces it"})
+    assert told.trace == TraceStretch("", "memray already traces it", None)
+    assert told.places == ()
 
 
 def test_the_calls_of_a_visit_are_seconds() -> None:

@@ -23,7 +23,7 @@ from leakhunt.model.comparison import Comparison, Side
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Run
 from leakhunt.reporting.comparison import json_file
-from leakhunt.reporting.comparison.figure import MOST_VARIANTS, comparison_figure
+from leakhunt.reporting.comparison.figure import MAX_VARIANTS, comparison_figure
 from leakhunt.reporting.comparison.terminal import comparison_lines, comparison_tables
 from leakhunt.reporting.registry import COMPARISON_RENDERERS, Renderer
 from leakhunt.text.language import speaking
@@ -78,7 +78,7 @@ def comparisons(make_run: MakeRun) -> Mapping[str, Comparison]:
     other = replace(hostile, environment={HOSTILE: "other", "cores": HOSTILE})
     attacked = side(HOSTILE, hostile)
     cuda = {"cuda_allocated": [5] * CALLS, "cuda_reserved": [9 * MIB] * CALLS}
-    many = [run(f"variant-{number}") for number in range(MOST_VARIANTS + 3)]
+    many = [run(f"variant-{number}") for number in range(MAX_VARIANTS + 3)]
     refused = (side("before", run()), side("after", run(seed=7, started="1")))
     made = {
         "usual": (side("before", run(), run("old")), side("after", less, run("new"))),
@@ -272,5 +272,5 @@ def test_a_panel_a_variant_and_series_with_the_sides_labelled(
 
 def test_many_variants_are_cut_off_with_a_word(comparisons: Mapping[str, Comparison]) -> None:
     figure = comparison_figure(comparisons["many variants"])
-    assert len(figure.axes) == 3 * MOST_VARIANTS
-    assert f"the first {MOST_VARIANTS} of {MOST_VARIANTS + 3}" in figure.get_suptitle()
+    assert len(figure.axes) == 3 * MAX_VARIANTS
+    assert f"the first {MAX_VARIANTS} of {MAX_VARIANTS + 3}" in figure.get_suptitle()

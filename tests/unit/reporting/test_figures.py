@@ -28,7 +28,7 @@ from leakhunt.reporting.charts.ledger import ledger_figure, ledger_png, ledger_s
 from leakhunt.reporting.charts.remedies import remedies_figure, remedies_png, remedies_svg
 from leakhunt.reporting.charts.remedy_points import BoardPoint, board
 from leakhunt.reporting.charts.style import fonts, png, spread_out
-from leakhunt.reporting.charts.thinning import MOST_POINTS, decimated, smoothed
+from leakhunt.reporting.charts.thinning import MAX_POINTS, decimated, smoothed
 from leakhunt.reporting.charts.trendline import trend_line
 from leakhunt.reporting.run.tables import remedies
 
@@ -274,13 +274,13 @@ def test_places_are_pushed_apart_as_little_as_needed() -> None:
     assert spread_out([0.5, 0.5], 0.2) == pytest.approx([0.4, 0.6])
 
 
-@pytest.mark.parametrize("count", [1, 9, MOST_POINTS, MOST_POINTS + 1, 100_003])
+@pytest.mark.parametrize("count", [1, 9, MAX_POINTS, MAX_POINTS + 1, 100_003])
 def test_a_long_curve_keeps_every_step_and_spike(count: int) -> None:
     values = np.random.default_rng(3).integers(0, 1000, count)
     values[count // 2] = 9_000
     values[count // 3] = -9_000
     places, heights = decimated(values.tolist())
-    assert places == sorted(set(places)) and len(places) <= max(MOST_POINTS, 1) + 2
+    assert places == sorted(set(places)) and len(places) <= max(MAX_POINTS, 1) + 2
     assert [values[place] for place in places] == heights
     assert min(heights) == min(values) and max(heights) == max(values)
 

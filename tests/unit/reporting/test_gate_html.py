@@ -17,7 +17,7 @@ from leakhunt.model.gate import GateAnswer, GateResult, Pages, VariantResult
 from leakhunt.reporting.gate.html_page import render
 from leakhunt.reporting.gate.rows import rows, sentence
 from leakhunt.reporting.gate.suspects import SHOWN_SUSPECTS
-from leakhunt.reporting.gate.tables import HEADINGS, MOST_ROWS
+from leakhunt.reporting.gate.tables import HEADINGS, MAX_ROWS
 from leakhunt.text.language import speaking
 
 BOTH = (
@@ -209,7 +209,7 @@ def test_of_83_variants_those_within_are_folded(gates: Mapping[str, GateResult])
 def test_where_all_of_many_are_within_the_fold_is_open() -> None:
     html = page(gated(*many(83)))
     assert html.count("<details open>") == 1 and len(table_rows(html)) == 83
-    assert "<details open>" not in page(gated(*many(MOST_ROWS)))
+    assert "<details open>" not in page(gated(*many(MAX_ROWS)))
 
 
 def test_run_files_of_the_same_variant_have_parts_of_their_own() -> None:

@@ -25,7 +25,7 @@ from leakhunt.model.attribution import Origin
 from leakhunt.model.gate import Budget, Extent, GateAnswer, GateResult
 from leakhunt.reporting.gate import codequality
 from leakhunt.reporting.gate import sarif as gate_sarif
-from leakhunt.reporting.gate.annotations import MOST_ERRORS, annotation_lines
+from leakhunt.reporting.gate.annotations import MAX_ERRORS, annotation_lines
 from leakhunt.reporting.gate.source_lines import Repository, Spot, place, repository_path, spot_of
 
 
@@ -178,17 +178,17 @@ def test_of_many_errors_the_last_says_how_many_there_are_besides(
 ) -> None:
     lines = list(annotation_lines(gates["many"], REPOSITORY))
     errors = [line for line in lines if line.startswith("::error")]
-    assert len(errors) == MOST_ERRORS
+    assert len(errors) == MAX_ERRORS
     assert "over budget: live_heap" in errors[0]
     assert errors[-1] == "::error title=leakhunt::4 more: see the job's summary"
-    (notice,) = lines[MOST_ERRORS:]
+    (notice,) = lines[MAX_ERRORS:]
     assert notice.endswith("%0Aand 6 more")
 
 
 def test_as_many_errors_as_are_shown_are_all_told() -> None:
-    ten = [variant(GateAnswer.INCONCLUSIVE, variant=f"v{number}") for number in range(MOST_ERRORS)]
+    ten = [variant(GateAnswer.INCONCLUSIVE, variant=f"v{number}") for number in range(MAX_ERRORS)]
     lines = list(annotation_lines(gated(*ten), REPOSITORY))
-    assert len(lines) == MOST_ERRORS and "more" not in lines[-1]
+    assert len(lines) == MAX_ERRORS and "more" not in lines[-1]
 
 
 # ---- SARIF

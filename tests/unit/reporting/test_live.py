@@ -18,7 +18,7 @@ from leakhunt.engine.events import RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.model.series import Unit
-from leakhunt.reporting.live.curve import MOST_BUCKETS, Curve, Growing
+from leakhunt.reporting.live.curve import MAX_BUCKETS, Curve, CurveBuilder
 from leakhunt.reporting.live.frame import LiveState, Panel, frame
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import speaking
@@ -31,7 +31,7 @@ SIZES = [(200, 60), (100, 30), (80, 24), (61, 12), (59, 40), (30, 9), (20, 4), (
 
 
 def grown(values: Sequence[int], warm_up: int | None = None) -> Curve:
-    growing = Growing()
+    growing = CurveBuilder()
     for call, value in enumerate(values):
         if call == warm_up:
             growing.begin_judged(call)
@@ -183,13 +183,13 @@ def test_odd_curves_are_drawn(curve: Curve) -> None:
 
 
 def test_a_long_run_takes_no_more_room_and_loses_no_spike() -> None:
-    growing = Growing()
+    growing = CurveBuilder()
     growing.begin_judged(0)
     for call in range(100_000):
         growing.add(call + 1, 10**9 if call == 54_321 else 5 if call == 77_777 else 1000)
     curve = growing.curve()
     assert curve is not None
-    assert MOST_BUCKETS // 2 <= len(curve.calls) <= MOST_BUCKETS
+    assert MAX_BUCKETS // 2 <= len(curve.calls) <= MAX_BUCKETS
     assert (max(curve.highs), min(curve.lows)) == (10**9, 5)
     assert list(curve.calls) == sorted(set(curve.calls))
     assert curve.calls[-1] == 100_000
@@ -201,7 +201,7 @@ def test_the_rate_is_the_slope_after_the_warm_up_and_starts_again_with_the_sampl
     assert leak(rate=321).rate == pytest.approx(321)
     assert grown([n * 1000 for n in range(200)]).rate is None
     assert grown([n * 1000 for n in range(105)], 100).rate is None
-    growing = Growing()
+    growing = CurveBuilder()
     growing.begin_judged(0)
     for call in range(50):
         growing.add(call + 1, call * 10_000)
@@ -307,7 +307,7 @@ def test_a_second_that_is_looked_on_has_no_time(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("width", [20, 40, 80])
 @pytest.mark.parametrize("height", [8, 12, 24])
 def test_what_is_told_fits_into_the_frame(width: int, height: int) -> None:
-    shown = frame(state(leak(), told="word " * 200), width, height)
+    shown = frame(state(leak(), verdict="word " * 200), width, height)
     assert len(lines(shown)) <= height
     assert max(map(columns, lines(shown))) <= width
 

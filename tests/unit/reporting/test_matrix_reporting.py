@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from conftest import MakeRun
 
-from leakhunt.analysis.matrix.report import CellEvidence, cell_told, matrix_report
+from leakhunt.analysis.matrix.report import CellEvidence, cell_sentence, matrix_report
 from leakhunt.model.matrix import (
     Axis,
     AxisKind,
@@ -21,7 +21,7 @@ from leakhunt.model.matrix import (
 )
 from leakhunt.model.run import Run
 from leakhunt.reporting.matrix import cells_table, html_page, json_file, markdown
-from leakhunt.reporting.matrix.curves import MOST_COLUMNS, heat_map_figure
+from leakhunt.reporting.matrix.curves import MAX_COLUMNS, heat_map_figure
 from leakhunt.reporting.matrix.tables import grid, heading, notebook_card, row, summary
 from leakhunt.reporting.matrix.terminal import matrix_parts
 from leakhunt.reporting.registry import MATRIX_RENDERERS
@@ -84,7 +84,7 @@ def test_every_cell_has_a_square_and_a_row(report: MatrixReport) -> None:
     assert row(report.results[0])[:4] == (
         report.results[0].cell.name, "▲ Leak", "4.00 KiB/call", "4.00 KiB to 4.00 KiB",
     )  # fmt: skip
-    assert str(cell_told(report.results[0])).endswith("4.00 KiB/call (2.5 s)")
+    assert str(cell_sentence(report.results[0])).endswith("4.00 KiB/call (2.5 s)")
 
 
 def test_repeats_that_disagree_are_inconclusive(report: MatrixReport) -> None:
@@ -164,5 +164,5 @@ def test_a_picture_of_many_cells_shows_the_first_and_says_so(report: MatrixRepor
     evidence = [CellEvidence(cell, CellRecord(CellEnd.NOT_RUN)) for cell in plan.cells]
     figure = heat_map_figure(matrix_report(plan, evidence, "leakhunt 1"))
     (axes,) = figure.axes
-    assert axes.get_xlim() == (0, MOST_COLUMNS)
-    assert f"the first {MOST_COLUMNS} columns" in axes.get_xlabel()
+    assert axes.get_xlim() == (0, MAX_COLUMNS)
+    assert f"the first {MAX_COLUMNS} columns" in axes.get_xlabel()

@@ -19,7 +19,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.model.series import Unit
 from leakhunt.reporting.index.page import (
     Contents,
-    Listed,
+    ListedFolder,
     content_security_policy,
     contents_of_headers,
     contents_of_report,
@@ -56,9 +56,11 @@ class Page(HTMLParser):
         (self.scripts if self.tags and self.tags[-1] == "script" else self.texts).append(data)
 
 
-def listed(name: str, at: str = "", files: Sequence[str] = ("report.html",), **more: Any) -> Listed:
-    return Listed((name.encode("utf-8", "surrogateescape"),), Contents(name, at), tuple(files),
-                  **more)  # fmt: skip
+def listed(
+    name: str, at: str = "", files: Sequence[str] = ("report.html",), **more: Any
+) -> ListedFolder:
+    path = (name.encode("utf-8", "surrogateescape"),)
+    return ListedFolder(path, Contents(name, at), tuple(files), **more)
 
 
 def changed(change: Any) -> bytes:
@@ -137,7 +139,7 @@ def test_names_and_texts_from_strangers_stay_texts() -> None:
           "facts": {"weights": HOSTILE}, "started_at": HOSTILE}]
     )  # fmt: skip
     place = (b"<script>alert(1)<", b"script>", b"\xff\"'", "测试 #?%".encode())
-    made = Listed(place, contents, ("report.html",), True, (HOSTILE,))
+    made = ListedFolder(place, contents, ("report.html",), True, (HOSTILE,))
     page = Page(render_index([made], HOSTILE))
     assert page.tags.count("script") == 1
     assert sum("<script>alert(1)</script>" in text for text in page.texts) >= 5

@@ -16,7 +16,7 @@ from leakhunt.analysis.report import assemble
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome
 from leakhunt.reporting.charts.style import spread_out
-from leakhunt.reporting.charts.thinning import MOST_POINTS, decimated
+from leakhunt.reporting.charts.thinning import MAX_POINTS, decimated
 from leakhunt.reporting.registry import RENDERERS, RunRenderer
 from leakhunt.reporting.run.html_page import bars
 from leakhunt.reporting.run.tables import verdict_cell
@@ -233,7 +233,7 @@ def test_thinning_a_curve_keeps_its_spikes_and_steps() -> None:
     heights[54_321] = 9.0
     heights[77_777] = -4.0
     places, shown = decimated(heights)
-    assert len(shown) <= 2 * MOST_POINTS
+    assert len(shown) <= 2 * MAX_POINTS
     assert (max(shown), min(shown)) == (9.0, -4.0)
     assert places == sorted(places)
     assert places[shown.index(9.0)] == 54_321

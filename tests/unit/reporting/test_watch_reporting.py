@@ -18,7 +18,7 @@ from leakhunt.model.series import DURATION, RSS
 from leakhunt.reporting.index.page import contents_of_headers, contents_of_report
 from leakhunt.reporting.registry import RENDERERS
 from leakhunt.reporting.run.terminal import summary_table
-from leakhunt.server.catalog import NotHere, Shelf
+from leakhunt.server.catalog import ReportNotFound, Shelf
 from leakhunt.storage import run_file as store
 
 EMPTY = {
@@ -95,5 +95,5 @@ def test_the_listing_of_a_server_tells_rates_per_second_and_offers_no_figure_of_
     (listed,) = shelf.listing()
     assert listed.files == ("report.html", "curves.png", "report.md", "report.json")
     assert shelf.read(listed.place, "curves.png").startswith(b"\x89PNG")
-    with pytest.raises(NotHere):
+    with pytest.raises(ReportNotFound):
         shelf.read(listed.place, "ledger.png")

@@ -23,7 +23,7 @@ from leakhunt.model.kinds import Kind
 from leakhunt.model.run import FREE_MEMORY, Ending, Run
 from leakhunt.model.series import RSS
 from leakhunt.model.verdict import Status
-from leakhunt.service.watch import SAMPLES_A_PHASE, WatchNews, grows
+from leakhunt.service.watch import SAMPLES_A_PHASE, WatchEvent, grows
 from leakhunt.service.watched_tree import ProcessBirth
 from leakhunt.storage import run_file as store
 from leakhunt.storage.schema_files import schema_text
@@ -37,8 +37,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "watch.run.jsonl"
 
 
-def told_by(news: list[WatchNews]) -> object:
-    def told(each: WatchNews) -> Text | None:
+def told_by(news: list[WatchEvent]) -> object:
+    def told(each: WatchEvent) -> Text | None:
         news.append(each)
         return "told"
 
@@ -97,9 +97,9 @@ def test_every_line_is_as_the_schema_says(file: Path) -> None:
 
 
 def test_a_leak_raises_one_alarm(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
+    clock, news = ToldClock(), list[WatchEvent]()
     source = ToldSource(clock, lambda second: wavy(second) + 2000 * (second - START))
-    watched(file, clock, source, hours=24, told=told_by(news))  # type: ignore[arg-type]
+    watched(file, clock, source, hours=24, on_alarm=told_by(news))  # type: ignore[arg-type]
     assert len(news) == 1
     assert news[0].verdict.kind is Kind.OUTSIDE_GROWTH
     assert news[0].verdict.trends[RSS].rate == pytest.approx(2000, rel=0.1)
@@ -108,30 +108,30 @@ def test_a_leak_raises_one_alarm(file: Path) -> None:
 
 
 def test_what_is_level_raises_none(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
-    watched(file, clock, ToldSource(clock, wavy), hours=24, told=told_by(news))  # type: ignore[arg-type]
+    clock, news = ToldClock(), list[WatchEvent]()
+    watched(file, clock, ToldSource(clock, wavy), hours=24, on_alarm=told_by(news))  # type: ignore[arg-type]
     assert news == []
 
 
 def test_memory_that_gets_short_raises_an_alarm_before_any_verdict(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
+    clock, news = ToldClock(), list[WatchEvent]()
     source = ToldSource(clock, lambda second: 300 * MIB + (second - START) * MIB // 2)
     limits = {FREE_MEMORY: 400 * MIB}
-    watched(file, clock, source, hours=0.1, limits=limits, told=told_by(news))  # type: ignore[arg-type]
+    watched(file, clock, source, hours=0.1, limits=limits, on_alarm=told_by(news))  # type: ignore[arg-type]
     assert len(news) == 1
     assert "memory is short" in str(news[0].text)
     assert news[0].reading.counted_bytes < 400 * MIB
 
 
 def test_a_restart_is_marked_and_what_it_takes_back_hides_no_leak(file: Path) -> None:
-    clock, news = ToldClock(), list[WatchNews]()
+    clock, news = ToldClock(), list[WatchEvent]()
     life = 5 * HOUR
 
     def memory(second: int) -> int:
         return 300 * MIB + 5000 * ((second - START) % life) + second * 7919 % 1009
 
     births = lambda second: ProcessBirth(4711, (second - START) // life)  # noqa: E731
-    watched(file, clock, ToldSource(clock, memory, births), hours=24, told=told_by(news))  # type: ignore[arg-type]
+    watched(file, clock, ToldSource(clock, memory, births), hours=24, on_alarm=told_by(news))  # type: ignore[arg-type]
     run = store.load(file)
     assert kinds(run).count("restarted") == 4
     assert [reading.step for reading in run.readings].count("restarted") == 4

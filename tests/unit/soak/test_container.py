@@ -74,12 +74,14 @@ def test_shared_memory_is_told_by_file_and_owner() -> None:
         mine = found[memory.name]
         assert mine.size_bytes == 3 * MIB
         assert mine.pids == (os.getpid(),)
-        assert f"{memory.name} (user {mine.owner}, held by me)" == str(mine.told(lambda pid: "me"))
+        assert f"{memory.name} (user {mine.owner}, held by me)" == str(
+            mine.sentence(lambda pid: "me")
+        )
     finally:
         memory.close()
         memory.unlink()
     left = SharedFile("psm_1", 5, "root", ())
-    assert str(left.told(lambda pid: None)) == "psm_1 (user root, held by no process)"
+    assert str(left.sentence(lambda pid: None)) == "psm_1 (user root, held by no process)"
 
 
 def rising(to: float) -> object:

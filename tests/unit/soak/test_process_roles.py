@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from leakhunt.model.processes import PROCESS_SERIES
-from leakhunt.service.agent_client import Within
-from leakhunt.service.process_roles import MOST_PLACES, ProcessOrigin, Roles, origin_of
+from leakhunt.service.agent_client import ListeningAgents
+from leakhunt.service.process_roles import MAX_PLACES, ProcessOrigin, Roles, origin_of
 
 COMMANDS = {
     1: ProcessOrigin(0, "uvicorn app:app --workers 2"),
@@ -47,9 +47,9 @@ def test_a_row_has_what_was_read_of_each_and_null_for_the_rest() -> None:
 
 def test_processes_of_ever_new_commands_are_not_told_without_end() -> None:
     roles = Roles(lambda pid: ProcessOrigin(1 if pid > 1 else 0, f"tool {chr(pid)}"))
-    roles.update(range(1, 2 * MOST_PLACES))
-    assert len(roles.fresh()) == MOST_PLACES
-    assert roles.number_of(2 * MOST_PLACES - 1) is None
+    roles.update(range(1, 2 * MAX_PLACES))
+    assert len(roles.fresh()) == MAX_PLACES
+    assert roles.number_of(2 * MAX_PLACES - 1) is None
 
 
 def test_where_this_process_comes_from() -> None:
@@ -60,7 +60,7 @@ def test_where_this_process_comes_from() -> None:
     assert origin_of(2**22 + 1) is None
 
 
-class Told(Within):
+class Told(ListeningAgents):
     """What processes say, without any."""
 
     def __init__(self, *sizes: dict[int, int]) -> None:

@@ -24,7 +24,7 @@ from leakhunt.engine.soak_target import target_of, targets
 from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.series import Series, Unit
 from leakhunt.service import agent_client
-from leakhunt.service.agent_client import NO_INSIDE, Within, unavailable
+from leakhunt.service.agent_client import NO_INSIDE, ListeningAgents, unavailable
 from leakhunt.service.loop import paused
 from leakhunt.service.process_tree import Tree, unreclaimable
 from leakhunt.service.readings import Readings
@@ -252,7 +252,7 @@ def test_what_a_cgroup_cannot_give_back(tmp_path: Path, text: str, size: int) ->
 def test_a_process_answers_for_itself(caplog: pytest.LogCaptureFixture) -> None:
     assert agent.listen()
     assert agent.listen()  # once is enough
-    within = Within()
+    within = ListeningAgents()
     try:
         assert within.find([os.getpid()]) == 1
         names = [series.name for series in within.series()]
@@ -269,7 +269,7 @@ def test_a_process_answers_for_itself(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_process_that_does_not_listen_is_none() -> None:
-    within = Within()
+    within = ListeningAgents()
     assert within.find([1]) == 0
     assert within.ask("numbers") == {}
     assert unavailable(())["live_heap"] == NO_INSIDE
@@ -412,7 +412,7 @@ def test_after_an_interrupt_no_answer_is_taken_for_that_to_the_next_question(
     ours = [Interrupted(fileno=ends[0][0].detach()), ends[1][0]]
     calls = iter(ours)
     monkeypatch.setattr(agent_client, "_call", lambda pid: agent_client._Line(next(calls)))
-    within = Within()
+    within = ListeningAgents()
     assert within.find([4711]) == 1
     with pytest.raises(KeyboardInterrupt):
         within.ask("start")

@@ -128,7 +128,7 @@ def test_a_reading_leaves_nothing_behind() -> None:
     for _ in range(20):
         made_of()
     before = read()
-    for _ in range(200):
+    for _ in range(64):
         made_of()
     assert abs(read() - before) < 64 * KIB
 

@@ -1,21 +1,13 @@
-"""Bounds for what services let grow: results that are kept, and temporary files."""
+"""A cache of results that is bounded in bytes."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
-
-import psutil
 
 from leakhunt.errors import UsageError
 from leakhunt.text.message import message
@@ -25,7 +17,6 @@ Value = TypeVar("Value")
 # Of deeper nesting, and of more items, only this much is looked at; the rest is extrapolated.
 _DEPTH = 4
 _ITEMS = 1000
-_PREFIX = "leakhunt-scope-"
 
 
 class ByteCache(Generic[Key, Value]):
@@ -148,49 +139,3 @@ def held_bytes(value: object, depth: int = _DEPTH) -> int:
     looked_at = items[::step]
     inner = sum(held_bytes(each, depth - 1) for each in looked_at)
     return size + round(inner * len(items) / len(looked_at)) if looked_at else size
-
-
-@contextmanager
-def temporary_scope(folder: Path | str | None = None) -> Iterator[Path]:
-    """A folder for temporary files, removed with all of them at the end, whatever happens.
-
-    What processes that were killed have left in `folder` (default: the system's) is removed at
-    the start: its name has the process's id and start.
-    """
-    base = Path(folder) if folder is not None else Path(tempfile.gettempdir())
-    remove_leftovers(base)
-    me = psutil.Process()
-    made = tempfile.mkdtemp(prefix=f"{_PREFIX}{me.pid}-{_started(me)}-", dir=base)
-    try:
-        yield Path(made)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def remove_leftovers(folder: Path) -> int:
-    """Remove the scopes of processes of this user that are gone; how many."""
-    count = 0
-    for left in folder.glob(f"{_PREFIX}*"):
-        pid, _, rest = left.name.removeprefix(_PREFIX).partition("-")
-        started = rest.partition("-")[0]
-        if not pid.isdigit() or not started.isdigit() or _lives(int(pid), int(started)):
-            continue
-        with contextlib.suppress(OSError):
-            if left.is_symlink() or (hasattr(os, "getuid") and left.stat().st_uid != os.getuid()):
-                continue
-            shutil.rmtree(left, ignore_errors=True)
-            count += 1
-    return count
-
-
-def _lives(pid: int, started: int) -> bool:
-    try:
-        return _started(psutil.Process(pid)) == started
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
-
-
-def _started(process: psutil.Process) -> int:
-    return round(process.create_time() * 100)
