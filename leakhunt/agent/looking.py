@@ -111,8 +111,6 @@ def _batches(slices: _Slices) -> Iterator[list[Any]]:
 def _listed(slices: _Slices) -> Iterator[list[Any]]:
     """All of them, as the collector lists them."""
     objects = slices.call(gc.get_objects)
-    if _IMMORTAL:
-        objects += [each for each in list(sys.modules.values()) if not gc.is_tracked(each)]
     slices.end()
     while objects:
         yield objects[-_TOGETHER:]
@@ -149,7 +147,7 @@ def _walk(slices: _Slices) -> Iterator[list[Any]]:
         del waiting[-_TOGETHER:]
         for found in _below(batch, slices):
             put(found)
-        yield [each for each in batch if tracked(each) or type(each) in _IMMORTAL]
+        yield [each for each in batch if tracked(each)]
 
 
 def _walked_from() -> Iterator[list[Any]]:
@@ -289,13 +287,17 @@ def _ndarray() -> Any:
     return getattr(sys.modules.get("numpy"), "ndarray", None)
 
 
-# What is not tracked, and refers to others all the same.
-_OPENED: tuple[type, ...] = (tuple, dict, frozenset, types.CodeType)
-# Free-threaded builds may make these immortal, and track them no more.
-_IMMORTAL: tuple[type, ...] = ()
-if "free-threading" in sys.version:
-    _IMMORTAL = (types.ModuleType, types.FunctionType, type)
-    _OPENED += _IMMORTAL
+def _opened(version: str) -> tuple[type, ...]:
+    """What is not tracked, and refers to others all the same, in a Python of that version.
+
+    Free-threaded builds may make modules, classes and functions immortal, and track them no more.
+    """
+    kinds = (tuple, dict, frozenset, types.CodeType)
+    immortal = (types.ModuleType, types.FunctionType, type)
+    return (*kinds, *immortal) if "free-threading" in version else kinds
+
+
+_OPENED = _opened(sys.version)
 
 
 class _Sizes:

@@ -13,7 +13,7 @@ from leakhunt.model.verdict import KillForecast, Outlook, Status
 from leakhunt.text.message import Message, Text, joined, mentions, message, sentences
 
 # A variant that saves nothing is named from this ratio to the time of the reference on.
-_DEAR_RATIO = 1.5
+_COSTLY_RATIO = 1.5
 # More names than these are a number.
 _NAMED = 3
 # Runs that overlap by more than this part of the shorter one ran side by side.
@@ -145,7 +145,7 @@ def _help(report: Report) -> Text | None:
             )
         )
     savers = [entry for _, entry in saving]
-    costly = [entry for entry in report.entries[1:] if entry not in savers and _is_dear(entry)]
+    costly = [entry for entry in report.entries[1:] if entry not in savers and _is_costly(entry)]
     if costly:
         parts.append(
             message(
@@ -186,9 +186,9 @@ def _is_same(entry: JudgedRun) -> bool:
     return entry.difference is not None and not entry.difference.differing
 
 
-def _is_dear(entry: JudgedRun) -> bool:
+def _is_costly(entry: JudgedRun) -> bool:
     cost = entry.cost
-    return cost is not None and cost.ratio is not None and cost.ratio >= _DEAR_RATIO
+    return cost is not None and cost.ratio is not None and cost.ratio >= _COSTLY_RATIO
 
 
 def _saves(rate: float, entry: JudgedRun, report: Report) -> Text:

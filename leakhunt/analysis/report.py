@@ -13,7 +13,7 @@ from leakhunt.analysis.attribution.ceiling import ceiling
 from leakhunt.analysis.attribution.flame import flames
 from leakhunt.analysis.attribution.growing_part import growing_part
 from leakhunt.analysis.attribution.growth import is_growing
-from leakhunt.analysis.attribution.joined import joined_verdict
+from leakhunt.analysis.attribution.joined_verdict import joined_verdict
 from leakhunt.analysis.attribution.remedy import remedy_trials
 from leakhunt.analysis.attribution.same_growth import growth_difference, same_inputs, same_work
 from leakhunt.analysis.conclusion import conclusion

@@ -8,9 +8,9 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from leakhunt.analysis.fleet.fleet import fleet_report
+from leakhunt.engine.argument_checks import positive_seconds
+from leakhunt.engine.container_limit import limit_bytes
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.given_limit import limit_bytes
-from leakhunt.engine.given_values import positive_seconds
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.run import FolderResult
 from leakhunt.errors import NothingMeasured, UsageError

@@ -17,8 +17,8 @@ from leakhunt.amounts import Amount, parse_duration
 from leakhunt.analysis.attached import attach_report
 from leakhunt.analysis.attached_difference import difference
 from leakhunt.engine.attach_run import AttachRun, Watched, limits_of
+from leakhunt.engine.container_limit import limit_bytes
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.given_limit import limit_bytes
 from leakhunt.engine.report import GENERATOR, rendered, report_of, write_files
 from leakhunt.engine.run import FolderResult
 from leakhunt.environment import available_cores

@@ -20,10 +20,10 @@ from leakhunt import __version__
 from leakhunt.analysis.report import assemble
 from leakhunt.config.published_leaks import BUILT_IN, read_published
 from leakhunt.engine.adapters.tools import TOOLS
+from leakhunt.engine.argument_checks import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.cells import CellOrder, carry_out, explain, record_of, runs_in
 from leakhunt.engine.environments import PackageSet, interpreter_of
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.settings import RunRequest
 from leakhunt.environment import describe_environment

@@ -16,10 +16,10 @@ from threading import Event
 from leakhunt.amounts import Seconds
 from leakhunt.analysis.bisection import joint_probability, judged_step, next_place
 from leakhunt.analysis.report import assemble
+from leakhunt.engine.argument_checks import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.cells import CellOrder, carry_out, explain, record_of, run_in, runs_in
 from leakhunt.engine.environments import PackageSet
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.report import GENERATOR, rendered
 from leakhunt.engine.settings import RunRequest
 from leakhunt.engine.versions import published_versions

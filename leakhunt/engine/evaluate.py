@@ -15,9 +15,9 @@ from leakhunt import __version__
 from leakhunt.analysis.attribution.attribute import attribute
 from leakhunt.analysis.evaluation import confusion, hunted, score, trial
 from leakhunt.analysis.verdict import judge
+from leakhunt.engine.argument_checks import refuse_too_small
 from leakhunt.engine.events import SILENT, Events, RunStart
 from leakhunt.engine.explain import under_instruments
-from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.settings import plan_of
 from leakhunt.environment import available_cores, describe_environment
 from leakhunt.errors import CannotWrite, LeakhuntError, UsageError, cannot_write_to

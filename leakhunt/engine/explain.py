@@ -23,7 +23,7 @@ from leakhunt.analysis.attribution.same_growth import growth_difference
 from leakhunt.analysis.attribution.windows import exact_counts_plan, instrumented_plan
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.cost import cost
-from leakhunt.analysis.verdict.effort import has_dear_calls
+from leakhunt.analysis.verdict.effort import has_slow_calls
 from leakhunt.engine.events import Events
 from leakhunt.engine.session import Session
 from leakhunt.model.attribution import GROWTH_INSTRUMENTS, Instrument
@@ -139,7 +139,7 @@ def explained(
     found: list[Run] = []
     carry = partial(prepared.carry_out, group=group, stop=stop)
     plan_under, is_asked = instrumented_plan, bool(wanted)
-    if has_dear_calls(run):
+    if has_slow_calls(run):
         plan_under = exact_counts_plan
         exact = [Instrument.RESOURCES] if growing_resources(run) else _EXACT
         wanted = wanted or [each for each in exact if each in usable][:1]
@@ -181,8 +181,8 @@ def _note_unverified(events: Events, variant: str, too_far: Message) -> None:
 def _is_garbage_open(
     run: Run, verdict: Verdict, found: Sequence[Run], usable: Collection[Instrument]
 ) -> bool:
-    """Whether dear calls leave garbage that nobody has looked at, and may be looked at."""
-    if not has_dear_calls(run) or any(each.is_interrupted for each in found):
+    """Whether slow calls leave garbage that nobody has looked at, and may be looked at."""
+    if not has_slow_calls(run) or any(each.is_interrupted for each in found):
         return False
     used = {each.plan.instrument for each in found}
     return Instrument.GARBAGE in set(usable) - used and leaves_garbage(run, verdict)
@@ -192,7 +192,7 @@ def _is_open(run: Run, verdict: Verdict, grown: Run, first: Run | None) -> bool:
     """Whether there is growth, or garbage, to be explained that the `first` run does not have."""
     if grown is not run or leaves_garbage(run, verdict):
         return first is None
-    if has_dear_calls(run):
+    if has_slow_calls(run):
         return True
     return grows_visibly(run, verdict) and (first is None or growth_difference(run, first) is None)
 

@@ -21,8 +21,10 @@ from pathlib import Path
 from leakhunt.analysis.gate.decide import acceptance_notes, not_measured
 from leakhunt.config.budgets import parse_budget
 from leakhunt.config.find_policy import example_table, load_policy, policy_file
+from leakhunt.engine.argument_checks import refuse_too_small
 from leakhunt.engine.baselines import SavedBaseline, saved_baseline_in
 from leakhunt.engine.changed import changed_scenarios
+from leakhunt.engine.container_limit import limit_bytes, with_limit
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.formats import GATE_FILES
 from leakhunt.engine.gate_notes import (
@@ -43,8 +45,6 @@ from leakhunt.engine.gate_output import (
 from leakhunt.engine.gate_plan import jobs_of
 from leakhunt.engine.gate_scenario import AGAINST, GateContext, ScenarioResult, gate_scenario
 from leakhunt.engine.gate_variant import answer_runs, without_baseline
-from leakhunt.engine.given_limit import limit_bytes, with_limit
-from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.report import GENERATOR
 from leakhunt.engine.repository import repository_around
 from leakhunt.engine.revisions import other_revision_of

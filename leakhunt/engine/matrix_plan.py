@@ -11,9 +11,9 @@ from pathlib import Path
 
 from leakhunt.amounts import parse_size
 from leakhunt.config.matrix_file import MatrixFile, read_matrix
+from leakhunt.engine.argument_checks import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.cells import CellOrder
 from leakhunt.engine.environments import PackageSet
-from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
 from leakhunt.engine.settings import RunRequest
 from leakhunt.engine.versions import versions_matching
 from leakhunt.errors import UsageError

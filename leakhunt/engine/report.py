@@ -10,8 +10,8 @@ from typing import TypeVar
 from leakhunt import __version__
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.retained import retained_report
+from leakhunt.engine.container_limit import limit_bytes, with_limit
 from leakhunt.engine.events import SILENT, Events
-from leakhunt.engine.given_limit import limit_bytes, with_limit
 from leakhunt.errors import BadFile, CannotWrite, NothingMeasured
 from leakhunt.model.attribution import Instrument
 from leakhunt.model.report import Report

@@ -9,11 +9,11 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from leakhunt.engine.argument_checks import refuse_too_small
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
 from leakhunt.engine.executors.local import LOCAL
 from leakhunt.engine.explain import explained
-from leakhunt.engine.given_values import refuse_too_small
 from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session

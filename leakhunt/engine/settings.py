@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leakhunt.amounts import parse_size
-from leakhunt.engine.given_limit import limit_bytes
-from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
+from leakhunt.engine.argument_checks import refuse_too_small, refuse_wrong_timeout
+from leakhunt.engine.container_limit import limit_bytes
 from leakhunt.environment import available_cores
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults

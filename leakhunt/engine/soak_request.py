@@ -13,8 +13,8 @@ from math import isfinite
 from pathlib import Path
 
 from leakhunt.amounts import parse_duration, parse_size
-from leakhunt.engine.given_limit import limit_bytes
-from leakhunt.engine.given_values import refuse_too_small, refuse_wrong_timeout
+from leakhunt.engine.argument_checks import refuse_too_small, refuse_wrong_timeout
+from leakhunt.engine.container_limit import limit_bytes
 from leakhunt.errors import MissingRequirement, UsageError
 from leakhunt.model import options as defaults
 from leakhunt.text.message import message

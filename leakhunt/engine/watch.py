@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from leakhunt.engine.alerts import Alerts
+from leakhunt.engine.argument_checks import positive_seconds
 from leakhunt.engine.attach import AttachRequest, attach
+from leakhunt.engine.container_limit import limit_bytes
 from leakhunt.engine.events import SILENT, Events, RunStart
-from leakhunt.engine.given_limit import limit_bytes
-from leakhunt.engine.given_values import positive_seconds
 from leakhunt.engine.report import report_of, write_files
 from leakhunt.engine.run import FolderResult, exit_code
 from leakhunt.environment import available_cores, describe_environment_of_service

@@ -383,7 +383,7 @@ def count_types(objects: Sequence[Any], instrument: Instrument) -> Counter[str]:
     """How many objects there are of each type, by its long name."""
     if instrument is Instrument.OBJGRAPH:
         return Counter(objgraph.typestats(objects, shortnames=False))
-    # objgraph makes a string for every object, and tracing would make each of them dear.
+    # objgraph makes a string for every object, and tracing would make each of them costly.
     found: Counter[str] = Counter()
     for kind, count in Counter(map(type, objects)).items():
         found[long_name(kind)] += count

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from leakhunt.model.series import Series
 from leakhunt.probes.cuda import CudaProbe
 from leakhunt.probes.heap import LiveHeapProbe
-from leakhunt.probes.peaks import PeakRssProbe, dear_series
+from leakhunt.probes.peaks import PeakRssProbe, costly_series
 from leakhunt.probes.process import ChildrenProbe, DescriptorsProbe, RssProbe, ThreadsProbe
 from leakhunt.probes.python_blocks import PythonBlocksProbe
 from leakhunt.text.message import Text
@@ -71,9 +71,9 @@ class Choice:
 def choose(device: str) -> Choice:
     """The default probes for a worker on this machine and `device`. Imports no framework.
 
-    What is dear in this process (`dear_series`) is not read.
+    What is costly to read in this process (`costly_series`) is not read.
     """
-    dear = dear_series()
+    costly = costly_series()
     kinds: _Kinds = (*_KINDS, CudaProbe) if device == "cuda" else _KINDS
     unavailable = {
         series.name: reason
@@ -84,6 +84,6 @@ def choose(device: str) -> Choice:
     wanted = tuple(
         kind
         for kind in kinds
-        if kind.unavailable() is None and not any(one.name in dear for one in kind.series)
+        if kind.unavailable() is None and not any(one.name in costly for one in kind.series)
     )
-    return Choice(wanted, {**dear, **unavailable})
+    return Choice(wanted, {**costly, **unavailable})

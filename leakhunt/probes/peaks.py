@@ -27,7 +27,7 @@ _NAME = b"VmHWM:"
 _KIB = 1024
 _TRIES = 9
 # A sample is taken every few milliseconds at most; both steps together take some 10 to 40 us.
-_DEAR_SECONDS = 500e-6
+_SLOW_SECONDS = 500e-6
 # The highest mark that was set back in this process, in an array: it is never a new object.
 _highest = array("q", [0])
 
@@ -78,7 +78,7 @@ class PeakRssProbe:
 
 
 @cache
-def dear_series() -> Mapping[str, Text]:
+def costly_series() -> Mapping[str, Text]:
     """The series that cost too much to read at every sample on this machine, and why.
 
     Measured once in a process, before the first call.
@@ -93,7 +93,7 @@ def dear_series() -> Mapping[str, Text]:
                 "probe.peak-fails", "the peak RSS cannot be reset ({error})", error=str(error)
             )
         }
-    if each <= _DEAR_SECONDS:
+    if each <= _SLOW_SECONDS:
         return {}
     return {
         PEAK_RSS: message(
@@ -101,7 +101,7 @@ def dear_series() -> Mapping[str, Text]:
             "reading and resetting the peak RSS takes {microseconds:,.0f} µs per sample on this"
             " system (limit: {most:,.0f} µs)",
             microseconds=each * 1e6,
-            most=_DEAR_SECONDS * 1e6,
+            most=_SLOW_SECONDS * 1e6,
         )
     }
 

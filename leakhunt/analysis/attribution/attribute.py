@@ -18,7 +18,7 @@ from leakhunt.analysis.attribution.known_causes import causes_for
 from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
 from leakhunt.analysis.attribution.unexplained import possible_explanation
-from leakhunt.analysis.verdict.effort import has_dear_calls
+from leakhunt.analysis.verdict.effort import has_slow_calls
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.model.attribution import (
     Attribution,
@@ -91,7 +91,7 @@ def attribute(
     later.
     """
     # Of few calls it is not known what they grow by.
-    mappings = has_dear_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
+    mappings = has_slow_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     causes = causes_for(run.environment)
     found = merged(
         [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
@@ -114,7 +114,7 @@ def attribute(
         lines=tuple(_lines(each for one in instrumented for each in one.findings)),
         garbage=garbage,
     )
-    if not (is_growing(verdict) or has_dear_calls(run)):
+    if not (is_growing(verdict) or has_slow_calls(run)):
         return of_garbage
     growth = growth_per_call(run, verdict)
     grown = [each for each in found if not is_cycle(each)]

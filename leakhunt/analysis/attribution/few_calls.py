@@ -1,4 +1,4 @@
-"""The verdict on few calls, each of them dear: by exact counts, not by the curve. Pure.
+"""The verdict on few calls, each of them slow: by exact counts, not by the curve. Pure.
 
 Exactly k blocks in each of three windows of prime lengths are no chance, and no warm-up. What no
 count of so few calls can tell from a leak is a cache that has more entries than calls were made.
@@ -152,7 +152,7 @@ def _is_whole(run: Run) -> bool:
 def by_exact_counts(
     run: Run, verdict: Verdict, attribution: Attribution, watched: Sequence[Run] = ()
 ) -> Verdict:
-    """The verdict on few dear calls, by what stays of every one of those that were counted.
+    """The verdict on few slow calls, by what stays of every one of those that were counted.
 
     `watched` are the runs under instruments, of which `attribution` is.
     """

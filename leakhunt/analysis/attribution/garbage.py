@@ -10,7 +10,7 @@ from leakhunt.analysis.verdict.after_gc import (
     garbage_objects,
     leaves_cycles,
 )
-from leakhunt.analysis.verdict.effort import has_dear_calls
+from leakhunt.analysis.verdict.effort import has_slow_calls
 from leakhunt.model.attribution import (
     Cycle,
     CycleKind,
@@ -25,7 +25,7 @@ from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status, Verdict
 
 # What a collection frees is worth a look from here on, whatever shape the curve has: garbage that
-# is dear to collect shows no teeth.
+# is costly to collect shows no teeth.
 _MUCH_BYTES = 8 << 20
 # From this many new objects per call the collector runs at every call: its threshold is 700.
 _COSTLY_OBJECTS = 2_000
@@ -38,7 +38,7 @@ def leaves_garbage(run: Run, verdict: Verdict) -> bool:
     """Whether the calls leave so much to the collector that the cycles are worth a name."""
     if Kind.GARBAGE in (verdict.kind, *verdict.also):
         return True
-    if verdict.status is not Status.NO_LEAK and not has_dear_calls(run):
+    if verdict.status is not Status.NO_LEAK and not has_slow_calls(run):
         return False
     if freed_by_collections(run) > _MUCH_BYTES and leaves_cycles(run) is not False:
         return True

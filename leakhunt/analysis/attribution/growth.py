@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leakhunt.analysis.verdict.after_gc import collected_points, remains
-from leakhunt.analysis.verdict.effort import has_dear_calls
+from leakhunt.analysis.verdict.effort import has_slow_calls
 from leakhunt.analysis.verdict.judge import tolerance_of
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
@@ -54,7 +54,7 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
     The live heap, the live bytes of pymalloc, CUDA's allocated bytes; RSS for mappings, and where
     the live heap cannot be read.
     """
-    if has_dear_calls(run):
+    if has_slow_calls(run):
         return _growth_of_few_calls(run)
     total = 0.0
     for name in (LIVE_HEAP, CUDA_ALLOCATED):

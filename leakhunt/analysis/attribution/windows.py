@@ -20,7 +20,7 @@ from leakhunt.model.series import DURATION, PYTHON_BLOCKS, live_memory
 MIN_CALLS = 31
 MAX_CALLS = 1009
 _LEAKING_CALLS = 24
-# Few calls that are dear: the calls before the first window, the windows, and the last one, in
+# Few calls that are slow: the calls before the first window, the windows, and the last one, in
 # which objects are matched to their lines.
 _UNWATCHED = 5
 EXACT_WINDOWS = (5, 7, 11)
@@ -49,7 +49,7 @@ _MANY_CALLS = 200
 # The calls that memray watches, where they are short and where they take their time; this is the
 # factor by which a call is slowed down, at most.
 HEAP_CALLS = 97
-DEAR_HEAP_CALLS = 37
+SLOW_HEAP_CALLS = 37
 _SLOWED_BY = 12
 _SECONDS = 3.0
 # The calls whose garbage is looked at, as many as EXACT_WINDOWS where they or it take their time;
@@ -103,7 +103,7 @@ def _garbage_plan(run: Run) -> Plan:
 
 
 def exact_counts_plan(run: Run, instrument: Instrument) -> Plan:
-    """The plan of `run` again, of few calls in windows of prime lengths: each call is dear."""
+    """The plan of `run` again, of few calls in windows of prime lengths: each call is slow."""
     return replace(
         run.plan,
         calls=EXACT_END + _MATCHED,
@@ -183,13 +183,13 @@ def _instrumented_calls(run: Run, instrument: Instrument) -> int:
 def _heap_calls(run: Run) -> int:
     """So many that those that leak are enough, as far as memray's pace allows."""
     seconds = _seconds_per_call(run) * _SLOWED_BY
-    wanted = HEAP_CALLS if seconds * HEAP_CALLS <= _SECONDS else DEAR_HEAP_CALLS
+    wanted = HEAP_CALLS if seconds * HEAP_CALLS <= _SECONDS else SLOW_HEAP_CALLS
     share = _leaking_share(run)
     if share < _NEARLY_ALWAYS:
         wanted = max(wanted, ceil(_LEAKING_CALLS / share * _WINDOWS[0] / _LONG_WINDOWS[0]))
     if run.calls_per_sample > 1:  # of a single call it is not known whether it leaks
         wanted = max(wanted, int(_SECONDS / seconds) if seconds else MAX_CALLS)
-    return prime_from(min(wanted, MAX_CALLS, max(run.calls_done // 2, DEAR_HEAP_CALLS)))
+    return prime_from(min(wanted, MAX_CALLS, max(run.calls_done // 2, SLOW_HEAP_CALLS)))
 
 
 def _seconds_per_call(run: Run) -> float:

@@ -1,4 +1,4 @@
-"""What a run may cost: how long it goes on where something grows, and whether its calls are dear.
+"""What a run may cost: how long it goes on where something grows, and whether its calls are slow.
 
 Pure, from the run so far and the budget of its plan.
 """
@@ -20,9 +20,9 @@ MAX_GROWTH_COUNT = 100
 _MAX_GROWTH_SHARE = 0.25
 # Calls that are too slow for a trend: those that are measured. Those that are counted exactly are
 # in `attribution/windows.py`.
-DEAR_CALLS = 29
+SLOW_CALLS = 29
 # Counting exactly slows calls down several times: a trend may take this multiple of the budget.
-_DEAR_BUDGETS = 3
+_SLOW_BUDGETS = 3
 _NANOSECONDS = 1e9
 
 
@@ -57,7 +57,7 @@ def has_grown_enough(run: Run) -> bool:
     return rss[-1] - rss[0] >= most
 
 
-def has_dear_calls(run: Run) -> bool:
+def has_slow_calls(run: Run) -> bool:
     """Whether the fewest calls of a trend would take much longer than the budget."""
     plan, first = run.plan, run.samples.get(DURATION, ())[:FIRST_SAMPLES]
     if plan.budget_seconds is None or plan.calls is not None or plan.resolve:
@@ -65,4 +65,4 @@ def has_dear_calls(run: Run) -> bool:
     if len(first) < FIRST_SAMPLES or run.calls[FIRST_SAMPLES - 1] >= 2 * FIRST_SAMPLES:
         return False
     least = (FIRST_SAMPLES + INTERIM_CHECKS[1]) * median(first) / _NANOSECONDS
-    return least > _DEAR_BUDGETS * plan.budget_seconds
+    return least > _SLOW_BUDGETS * plan.budget_seconds

@@ -14,10 +14,10 @@ from statistics import median
 
 from leakhunt.analysis.verdict.after_gc import garbage_matters
 from leakhunt.analysis.verdict.effort import (
-    DEAR_CALLS,
     FIRST_SAMPLES,
+    SLOW_CALLS,
     affordable_samples,
-    has_dear_calls,
+    has_slow_calls,
 )
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.series import INTERIM_CHECK_RATIO, INTERIM_CHECKS, default_tolerance
@@ -100,8 +100,8 @@ def _extension(run: Run) -> Phase | None:
 def _adaptive_phase(run: Run) -> Phase | None:
     each = run.plan.calls_per_sample or _calls_per_sample(run)
     last = run.phases[-1] if run.phases else None
-    if has_dear_calls(run):
-        remaining = DEAR_CALLS - run.samples_done
+    if has_slow_calls(run):
+        remaining = SLOW_CALLS - run.samples_done
         collects = run.plan.collect == "always"
         return (
             Phase(run.samples_done, remaining, Purpose.JUDGED, 1, collects)

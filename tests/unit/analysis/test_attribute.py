@@ -26,7 +26,7 @@ from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.attribution.ceiling import ceiling, ceiling_plan
 from leakhunt.analysis.attribution.growth import grows_visibly
 from leakhunt.analysis.attribution.instrument_choice import instruments_for, next_instrument
-from leakhunt.analysis.attribution.joined import bounded
+from leakhunt.analysis.attribution.joined_verdict import bounded
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.attribution import (

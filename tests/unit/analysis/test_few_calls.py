@@ -22,12 +22,12 @@ from leakhunt.analysis.attribution.few_calls import (
     counted_fully,
     growing_resources,
 )
-from leakhunt.analysis.attribution.joined import joined_verdict
+from leakhunt.analysis.attribution.joined_verdict import joined_verdict
 from leakhunt.analysis.attribution.windows import EXACT_END, EXACT_WINDOWS, exact_counts_plan
 from leakhunt.analysis.gate.decide import answer_on
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.effort import DEAR_CALLS, FIRST_SAMPLES, has_dear_calls
+from leakhunt.analysis.verdict.effort import FIRST_SAMPLES, SLOW_CALLS, has_slow_calls
 from leakhunt.instruments import objects
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
 from leakhunt.model.gate import GateAnswer, Terms
@@ -46,11 +46,11 @@ def few(make_run: MakeRun, steps: Sequence[int], **samples: Sequence[int]) -> Ru
     heap = [*accumulate(steps)]
     run = make_run(
         live_heap=heap,
-        duration=[4_000_000_000] * DEAR_CALLS,
+        duration=[4_000_000_000] * SLOW_CALLS,
         plan_changes={"warmup": FIRST_SAMPLES},
         **samples,
     )
-    looks = [(FIRST_SAMPLES, heap[FIRST_SAMPLES - 1]), (DEAR_CALLS, heap[-1])]
+    looks = [(FIRST_SAMPLES, heap[FIRST_SAMPLES - 1]), (SLOW_CALLS, heap[-1])]
     readings = [
         Reading("look_collected", {"live_heap": size, "python_live": MIB}, at) for at, size in looks
     ]
@@ -59,7 +59,7 @@ def few(make_run: MakeRun, steps: Sequence[int], **samples: Sequence[int]) -> Ru
 
 
 def level(make_run: MakeRun, **samples: Sequence[int]) -> Run:
-    return few(make_run, [0] * DEAR_CALLS, **samples)
+    return few(make_run, [0] * SLOW_CALLS, **samples)
 
 
 def under(run: Run, *findings: Finding, instrument: Instrument = Instrument.MEMRAY) -> Run:
@@ -85,7 +85,7 @@ def site(key: str, blocks: Sequence[int], size: int = 2 * KIB, what: str = "mall
 
 def joined(run: Run, *watched: Run) -> Verdict:
     verdict = judge(run)
-    assert has_dear_calls(run) and verdict.status is Status.INCONCLUSIVE
+    assert has_slow_calls(run) and verdict.status is Status.INCONCLUSIVE
     return joined_verdict(run, verdict, attribute(run, verdict, watched), None, watched)
 
 
@@ -94,7 +94,7 @@ def test_the_windows_of_these_tests_are_those_of_the_rule() -> None:
 
 
 def test_the_same_blocks_of_every_call_are_a_leak_with_its_place(make_run: MakeRun) -> None:
-    run = few(make_run, [2 * KIB] * DEAR_CALLS)
+    run = few(make_run, [2 * KIB] * SLOW_CALLS)
     found = joined(run, under(run, site("1", EXACT)))
     assert (found.status, found.kind) == (Status.LEAK, Kind.PYTHON_LEAK)
     told = str(found.sentence)
@@ -162,13 +162,13 @@ def test_an_instrument_that_sees_one_heap_only_is_no_pass(make_run: MakeRun) -> 
 
 
 def test_few_calls_that_nobody_counted_stay_open(make_run: MakeRun) -> None:
-    run = few(make_run, [2 * KIB] * DEAR_CALLS)
+    run = few(make_run, [2 * KIB] * SLOW_CALLS)
     verdict = judge(run)
     assert joined_verdict(run, verdict, attribute(run, verdict, []), None) == verdict
 
 
 def test_growth_that_is_not_the_same_at_every_call_stays_open(make_run: MakeRun) -> None:
-    run = few(make_run, [KIB * (call % 5) for call in range(DEAR_CALLS)])
+    run = few(make_run, [KIB * (call % 5) for call in range(SLOW_CALLS)])
     found = joined(run, under(run))
     assert found.status is Status.INCONCLUSIVE
     assert "but not the same at every call" in str(found.sentence)
@@ -186,7 +186,7 @@ def test_a_heap_that_grows_the_same_at_nearly_every_call_leaks_though_no_instrum
     make_run: MakeRun,
 ) -> None:
     """memray is blind to calls that reach malloc by its address; a pause allocates by itself."""
-    steps = [4192, 4192, 4192, *[4112] * (DEAR_CALLS - 3)]
+    steps = [4192, 4192, 4192, *[4112] * (SLOW_CALLS - 3)]
     steps[FIRST_SAMPLES] = 6816
     run = few(make_run, steps)
     found = joined(run, under(run))
@@ -197,10 +197,10 @@ def test_a_heap_that_grows_the_same_at_nearly_every_call_leaks_though_no_instrum
 @pytest.mark.parametrize(
     "steps",
     [
-        [4112 * (call % 2) for call in range(DEAR_CALLS)],
-        [4112 + 16 * call for call in range(DEAR_CALLS)],
+        [4112 * (call % 2) for call in range(SLOW_CALLS)],
+        [4112 + 16 * call for call in range(SLOW_CALLS)],
         [*[4112] * 22, *[0] * 7],
-        [128] * DEAR_CALLS,
+        [128] * SLOW_CALLS,
         [*[50_000] * 19, -950_000, *[50_000] * 9],
     ],
     ids=["every other call", "ever more", "it ends", "below the tolerance", "in batches of 20"],
@@ -213,7 +213,7 @@ def test_a_heap_that_does_not_grow_the_same_at_every_call_is_no_exact_leak(
 
 
 def test_garbage_that_a_collection_takes_is_no_leak_of_the_heap(make_run: MakeRun) -> None:
-    run = few(make_run, [4096] * DEAR_CALLS)
+    run = few(make_run, [4096] * SLOW_CALLS)
     flat = [replace(each, values={"live_heap": 0, "python_live": MIB}) for each in run.readings]
     assert joined(replace(run, readings=tuple(flat)), under(run)).status is Status.NO_LEAK
 
@@ -221,7 +221,7 @@ def test_garbage_that_a_collection_takes_is_no_leak_of_the_heap(make_run: MakeRu
 def test_descriptors_that_stay_open_are_a_leak_with_or_without_who_opened_them(
     make_run: MakeRun,
 ) -> None:
-    run = level(make_run, descriptors=[10 + call for call in range(DEAR_CALLS)])
+    run = level(make_run, descriptors=[10 + call for call in range(SLOW_CALLS)])
     assert list(growing_resources(run)) == ["descriptors"]
     opened = replace(
         site("1", EXACT), sort=FindingKind.RESOURCE, what="descriptor",
@@ -231,13 +231,13 @@ def test_descriptors_that_stay_open_are_a_leak_with_or_without_who_opened_them(
         found = joined(run, under(run, *findings, instrument=Instrument.RESOURCES))
         assert (found.status, found.kind) == (Status.LEAK, Kind.RESOURCE_GROWTH)
         assert words in str(found.sentence)
-    some = level(make_run, descriptors=[10 + call // 2 for call in range(DEAR_CALLS)])
+    some = level(make_run, descriptors=[10 + call // 2 for call in range(SLOW_CALLS)])
     assert growing_resources(some) == {}
 
 
 def test_the_class_goes_by_what_the_process_grew_by(make_run: MakeRun) -> None:
     """Pages that the heap does not have are mappings; less than a page is none."""
-    run = level(make_run, rss=rss_of([64 * KIB] * DEAR_CALLS))
+    run = level(make_run, rss=rss_of([64 * KIB] * SLOW_CALLS))
     page = site("1", EXACT, size=64 * KIB, what="mapping")
     assert joined(run, under(run, page)).kind is Kind.MAPPING_GROWTH
     small = site("1", EXACT, size=48, what="Python")
@@ -264,7 +264,7 @@ def test_what_replaces_older_blocks_is_no_leak(make_run: MakeRun) -> None:
 
 
 def test_few_bytes_without_a_container_are_not_known_to_be_what_grows(make_run: MakeRun) -> None:
-    run = few(make_run, [KIB * (call % 3) for call in range(DEAR_CALLS)])
+    run = few(make_run, [KIB * (call % 3) for call in range(SLOW_CALLS)])
     for size, status in ((128, Status.INCONCLUSIVE), (300, Status.LEAK)):
         assert joined(run, under(run, site("1", EXACT, size=size))).status is status
 
@@ -282,7 +282,7 @@ def test_few_bytes_without_a_container_are_not_known_to_be_what_grows(make_run: 
 def test_small_blocks_without_a_container_add_up_where_pythons_blocks_do(
     make_run: MakeRun, each_call: int, left: int, status: Status
 ) -> None:
-    run = level(make_run, python_blocks=[each_call * call for call in range(DEAR_CALLS)])
+    run = level(make_run, python_blocks=[each_call * call for call in range(SLOW_CALLS)])
     first, last = run.readings[-2:]
     read = [
         replace(each, values={**each.values, "python_blocks": blocks})
@@ -310,21 +310,21 @@ def rss_of(steps: Sequence[int]) -> list[int]:
 def test_pages_at_every_call_are_mapping_growth_though_no_instrument_sees_it(
     make_run: MakeRun,
 ) -> None:
-    run = level(make_run, rss=rss_of([64 * KIB] * DEAR_CALLS))
+    run = level(make_run, rss=rss_of([64 * KIB] * SLOW_CALLS))
     found = joined(run, under(run))
     assert (found.status, found.kind) == (Status.LEAK, Kind.MAPPING_GROWTH)
     assert "RSS: exactly 64.0 KiB/call more at every call" in str(found.sentence)
 
 
 def test_pages_in_each_window_are_no_pass(make_run: MakeRun) -> None:
-    run = level(make_run, rss=rss_of([KIB * (32 + call) for call in range(DEAR_CALLS)]))
+    run = level(make_run, rss=rss_of([KIB * (32 + call) for call in range(SLOW_CALLS)]))
     found = joined(run, under(run))
     assert found.status is Status.INCONCLUSIVE
     assert "not the same at every call" in str(found.sentence)
 
 
 def test_pages_that_are_touched_one_by_one_are_no_growth(make_run: MakeRun) -> None:
-    run = level(make_run, rss=rss_of([4 * KIB] * DEAR_CALLS))
+    run = level(make_run, rss=rss_of([4 * KIB] * SLOW_CALLS))
     assert joined(run, under(run)).status is Status.NO_LEAK
 
 
@@ -342,7 +342,7 @@ def test_what_leaks_in_half_of_the_calls_is_not_called_clean(make_run: MakeRun) 
     passed = 0
     for _ in range(400):
         size = chance.choice((1, 4, 64)) * KIB
-        run = few(make_run, [size * (chance.random() < 0.5) for _ in range(DEAR_CALLS)])
+        run = few(make_run, [size * (chance.random() < 0.5) for _ in range(SLOW_CALLS)])
         left = [sum(chance.random() < 0.5 for _ in range(calls)) for calls in EXACT]
         found = [site("1", left, size=size)] if all(left) else []
         watched = under(run, *found)

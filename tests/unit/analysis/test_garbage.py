@@ -11,7 +11,7 @@ from made_findings import CALLS, KIB, MINE, SETS_PARENT, attributed, cycle, watc
 from leakhunt.analysis.attribution.coverage import is_explained
 from leakhunt.analysis.attribution.garbage import leaves_garbage
 from leakhunt.analysis.attribution.instrument_choice import next_instrument
-from leakhunt.analysis.attribution.joined import joined_verdict
+from leakhunt.analysis.attribution.joined_verdict import joined_verdict
 from leakhunt.analysis.attribution.windows import instrumented_plan, next_window, windows
 from leakhunt.analysis.verdict import judge
 from leakhunt.analysis.verdict.after_gc import garbage_objects

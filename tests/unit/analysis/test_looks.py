@@ -12,7 +12,7 @@ import pytest
 from conftest import MakeRun, plan
 
 from leakhunt.analysis.attribution.windows import instrumented_plan
-from leakhunt.analysis.verdict.effort import DEAR_CALLS, has_dear_calls, has_grown_enough
+from leakhunt.analysis.verdict.effort import SLOW_CALLS, has_grown_enough, has_slow_calls
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.schedule import (
     EARLIEST_CLEAN,
@@ -243,11 +243,11 @@ def test_events_that_did_not_come_for_a_while_are_not_over() -> None:
 
 def test_calls_that_are_dear_are_few() -> None:
     run = played(leaking, call_ns=2000 * MILLISECONDS, budget_seconds=60.0)
-    assert run.calls_done == DEAR_CALLS
-    assert has_dear_calls(run)
+    assert run.calls_done == SLOW_CALLS
+    assert has_slow_calls(run)
     assert judge(run).status is Status.INCONCLUSIVE
-    assert not has_dear_calls(played(flat, call_ns=100 * MILLISECONDS, budget_seconds=60.0))
-    assert not has_dear_calls(played(flat, call_ns=2000 * MILLISECONDS))
+    assert not has_slow_calls(played(flat, call_ns=100 * MILLISECONDS, budget_seconds=60.0))
+    assert not has_slow_calls(played(flat, call_ns=2000 * MILLISECONDS))
 
 
 def test_an_open_verdict_goes_on_past_a_scenarios_own_number_of_calls() -> None:

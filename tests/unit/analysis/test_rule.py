@@ -11,10 +11,10 @@ from conftest import MakeRun
 
 from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
 from leakhunt.analysis.attribution.windows import (
-    DEAR_HEAP_CALLS,
     HEAP_CALLS,
     MAX_CALLS,
     MIN_CALLS,
+    SLOW_HEAP_CALLS,
     instrumented_plan,
     next_window,
     prime_from,
@@ -117,13 +117,13 @@ def test_dear_calls_are_watched_in_few(make_run: MakeRun) -> None:
     dear = make_run(live_heap=growth, duration=[500_000_000] * 250)
     plan = instrumented_plan(dear, Instrument.MEMRAY)
     assert plan.calls is not None and plan.warmup is not None
-    assert plan.calls - plan.warmup == DEAR_HEAP_CALLS
+    assert plan.calls - plan.warmup == SLOW_HEAP_CALLS
     ends = windows(plan.warmup, plan.calls, Instrument.MEMRAY)
     assert [later - earlier for earlier, later in pairwise(ends)] == [5, 7, 20, 5]
 
 
 def test_memrays_stretches_are_of_different_lengths_before_the_last() -> None:
-    for watched in (DEAR_HEAP_CALLS, HEAP_CALLS, 251, 1009):
+    for watched in (SLOW_HEAP_CALLS, HEAP_CALLS, 251, 1009):
         ends = windows(60, 60 + watched, Instrument.MEMRAY)
         lengths = [later - earlier for earlier, later in pairwise(ends)]
         assert len(lengths) == MEMRAY_WINDOWS + 1

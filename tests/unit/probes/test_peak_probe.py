@@ -11,7 +11,7 @@ import pytest
 
 from leakhunt.model.series import PEAK_RSS, RSS
 from leakhunt.probes import PeakProbe, choose, peaks
-from leakhunt.probes.peaks import PeakRssProbe, dear_series
+from leakhunt.probes.peaks import PeakRssProbe, costly_series
 
 pytestmark = pytest.mark.skipif(
     PeakRssProbe.unavailable() is not None, reason="the peak RSS cannot be reset here"
@@ -88,15 +88,15 @@ def test_reading_and_resetting_leaves_no_block(probe: PeakRssProbe) -> None:
 
 def test_where_it_is_dear_it_is_switched_off_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peaks, "_cost", lambda: 0.002)
-    dear_series.cache_clear()
+    costly_series.cache_clear()
     try:
-        dear = dear_series()
+        dear = costly_series()
         assert "2,000 µs per sample" in str(dear[PEAK_RSS])
         chosen = choose("cpu")
         assert PEAK_RSS not in {series.name for series in chosen.series}
         assert chosen.unavailable[PEAK_RSS] == dear[PEAK_RSS]
     finally:
-        dear_series.cache_clear()
+        costly_series.cache_clear()
 
 
 def test_on_this_machine_it_is_read() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from leakhunt.amounts import Amount, Rate
 from leakhunt.analysis.attribution.few_calls import by_exact_counts
 from leakhunt.analysis.attribution.known_causes import title_of
-from leakhunt.analysis.verdict.effort import has_dear_calls
+from leakhunt.analysis.verdict.effort import has_slow_calls
 from leakhunt.model.attribution import Attribution, Ceiling, Suspect
 from leakhunt.model.kinds import Kind
 from leakhunt.model.run import Run
@@ -31,7 +31,7 @@ def joined_verdict(
 
     `watched` are the runs under instruments, of which `attribution` is.
     """
-    if has_dear_calls(run) and verdict.status is Status.INCONCLUSIVE:
+    if has_slow_calls(run) and verdict.status is Status.INCONCLUSIVE:
         verdict = by_exact_counts(run, verdict, attribution, watched)
     verdict = _with_garbage(run, verdict, attribution)
     if verdict.kind is Kind.BOUNDED_CACHE and attribution.growing:

@@ -10,7 +10,7 @@ from made_findings import finding
 
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.attribution.growing_part import growing_part
-from leakhunt.analysis.attribution.joined import joined_verdict
+from leakhunt.analysis.attribution.joined_verdict import joined_verdict
 from leakhunt.analysis.attribution.same_growth import growth_difference
 from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge

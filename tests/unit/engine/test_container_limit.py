@@ -6,8 +6,8 @@ import pytest
 from conftest import MakeRun
 
 from leakhunt.analysis.report import assemble
+from leakhunt.engine.container_limit import limit_bytes, with_limit
 from leakhunt.engine.gate_notes import fills_limit
-from leakhunt.engine.given_limit import limit_bytes, with_limit
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
 from leakhunt.errors import UsageError
 from leakhunt.model.gate import GateAnswer, VariantResult

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leakhunt.amounts import parse_size
-from leakhunt.engine.given_values import refuse_too_small
+from leakhunt.engine.argument_checks import refuse_too_small
 from leakhunt.model.run import Run
 
 
