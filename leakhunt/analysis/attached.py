@@ -35,6 +35,8 @@ _NOTE = "visit"
 # The facts of a traced stretch: what it cost, and by what it was traced and why.
 TRACE_COST, TRACE_WHY = "trace cost", "trace"
 _MAX_PLACES = 12
+# Anonymous memory that is not live or retained by malloc.
+_KNOWN_ANONYMOUS = ("python_arenas", "thread_stacks", "generated_code")
 _LINES: Mapping[str, tuple[Text, Text]] = {
     "live_python": (
         message("attach.breakdown.live_python", "live Python heap"),
@@ -85,6 +87,13 @@ _LINES: Mapping[str, tuple[Text, Text]] = {
     "thread_stacks": (
         message("attach.breakdown.thread_stacks", "thread stacks"),
         message("attach.breakdown.thread_stacks.what", "pages of the stacks of all threads"),
+    ),
+    "generated_code": (
+        message("attach.breakdown.generated_code", "generated code"),
+        message(
+            "attach.breakdown.generated_code.what",
+            "machine code that libraries made at run time (oneDNN, torch.compile, numba)",
+        ),
     ),
     "unexplained": (
         message("attach.breakdown.unexplained", "not attributed"),
@@ -164,11 +173,12 @@ def _sizes(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[tupl
         yield "garbage", garbage
     if "python_arenas" in before:
         yield "kept_by_python", before["python_arenas"] - before.get(PYTHON_LIVE, 0)
-    known = before.get("python_arenas", 0) + before.get("thread_stacks", 0)
+    known = sum(before.get(name, 0) for name in _KNOWN_ANONYMOUS)
     if LIVE_HEAP not in before and "rss_anonymous" in before:
         yield "held_unread", max(before["rss_anonymous"] - known, 0)
     for name, series in (("files", "rss_file"), ("shared", "rss_shared"),
-                         ("thread_stacks", "thread_stacks")):  # fmt: skip
+                         ("thread_stacks", "thread_stacks"),
+                         ("generated_code", "generated_code")):  # fmt: skip
         if series in before:
             yield name, before[series]
 

@@ -19,6 +19,7 @@ from leakhunt.model.series import RSS
 from leakhunt.probes.allocator import mapped_allocator
 from leakhunt.worker.address_space import (
     arenas_resident,
+    generated_code_resident,
     merged_resident,
     regions,
     stacks_resident,
@@ -50,6 +51,7 @@ def outside_reading(pid: int) -> dict[str, int]:
         has_threads = len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
         if (stacks := stacks_resident(found, has_threads)) is not None:
             values["thread_stacks"] = stacks
+        values["generated_code"] = generated_code_resident(found)
         if mapped_allocator(pid).startswith(GLIBC):
             values["malloc_resident"] = arenas_resident(found) + merged_resident(found, pid)
     return values

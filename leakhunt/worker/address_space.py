@@ -73,6 +73,8 @@ def made_of() -> dict[str, int]:
     values = dict(_of_allocator(regions_now := regions()))
     if regions_now and (stacks := stacks_resident(regions_now, has_threads())) is not None:
         values["thread_stacks"] = stacks
+    if regions_now:
+        values["generated_code"] = generated_code_resident(regions_now)
     return values | _pools()
 
 
@@ -187,6 +189,15 @@ def stacks_resident(regions_now: Sequence[Region], with_threads: bool = False) -
         elif before is not None and _is_stack(before, region):
             resident += region.resident
     return None if with_threads and not resident else main + resident
+
+
+def generated_code_resident(regions_now: Sequence[Region]) -> int:
+    """Resident bytes of code that is no file's: what compilers at run time have made."""
+    return sum(
+        region.resident
+        for region in regions_now
+        if "x" in region.rights and (not region.name or region.name.startswith("[anon"))
+    )
 
 
 def has_threads() -> bool:

@@ -71,6 +71,13 @@ _LINES: Mapping[str, tuple[Text, Text]] = {
         message("verdict.ledger.thread_stacks", "thread stacks"),
         message("verdict.ledger.thread_stacks.what", "pages of the stacks of all threads"),
     ),
+    "generated_code": (
+        message("verdict.ledger.generated_code", "generated code"),
+        message(
+            "verdict.ledger.generated_code.what",
+            "machine code that libraries made at run time (oneDNN, torch.compile, numba)",
+        ),
+    ),
     "kept_by_python": (
         message("verdict.ledger.kept_by_python", "freed memory retained by Python"),
         message(
@@ -197,7 +204,7 @@ def _by_region(start: Mapping[str, int], trimmed: Mapping[str, int]) -> list[Led
             lines.append(_line("pinned", _pinned(trimmed) - _pinned(start)))
         else:
             lines.append(_line("held_unread", _gain(start, trimmed, "malloc_resident")))
-    for name in ("library_pools", "thread_stacks"):
+    for name in ("library_pools", "thread_stacks", "generated_code"):
         if name in trimmed:
             lines.append(_line(name, _gain(start, trimmed, name)))
     return lines

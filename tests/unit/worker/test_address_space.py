@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
 import threading
 from dataclasses import replace
@@ -11,7 +12,13 @@ import pytest
 
 from leakhunt.model.allocators import GLIBC
 from leakhunt.probes.allocator import serving
-from leakhunt.worker.address_space import Region, arenas_resident, made_of, stacks_resident
+from leakhunt.worker.address_space import (
+    Region,
+    arenas_resident,
+    generated_code_resident,
+    made_of,
+    stacks_resident,
+)
 from leakhunt.worker.readings import start_reading, whole_reading
 
 MIB = 1 << 20
@@ -46,6 +53,23 @@ def test_a_guard_that_was_merged_with_the_end_of_a_heap_hides_neither() -> None:
     stack = Region(at + HEAP + 4 * KIB, at + HEAP + 8 * MIB, "rw-p", "", 40 * KIB)
     assert arenas_resident([heap, rest_and_guard, stack]) == 4 * MIB
     assert stacks_resident([heap, rest_and_guard, stack]) == 40 * KIB
+
+
+def test_code_that_is_no_files_was_generated() -> None:
+    made = Region(MIB, 2 * MIB, "rwxp", "", 600 * KIB)
+    named = Region(3 * MIB, 4 * MIB, "r-xp", "[anon:v8]", 40 * KIB)
+    library = Region(5 * MIB, 6 * MIB, "r-xp", "/usr/lib/libc.so.6", MIB)
+    others = [Region(7 * MIB, 8 * MIB, "r-xp", "[vdso]", 8 * KIB), replace(made, rights="rw-p")]
+    assert generated_code_resident([made, named, library, *others]) == 640 * KIB
+
+
+@ON_GLIBC
+def test_a_page_of_code_made_here_is_counted() -> None:
+    before = made_of()["generated_code"]
+    rights = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    with mmap.mmap(-1, 64 * KIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, rights) as code:
+        code.write(b"\xc3" * 64 * KIB)
+        assert made_of()["generated_code"] - before == 64 * KIB
 
 
 def test_the_heap_of_brk_is_the_main_arena() -> None:
