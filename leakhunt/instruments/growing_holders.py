@@ -29,6 +29,7 @@ from leakhunt.instruments.reference_chains import (
     type_name,
     type_name_of,
 )
+from leakhunt.instruments.references_to import are_held_untold
 from leakhunt.model.attribution import Finding, FindingKind
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class GrowingHolders:
                 roots.update(self._tracebacks.get(name, ())[:1])
                 counts[growth.since(node)] += 1
             rises = all(count > 0 for count in counts[1:])
-            if rises and roots and growth.is_much(nodes):
+            if rises and roots and growth.is_much(nodes) and not _are_held(growth, nodes):
                 yield Unowned(
                     type_name_of(kind),
                     tuple(self._calls),
@@ -326,6 +327,15 @@ class _Growth:
                     waiting.append(node)
         named = [name for name, _ in owned.most_common(_TYPES_NAMED)]
         return (" | ".join(named),) if named else ()
+
+
+def _are_held(growth: _Growth, nodes: Sequence[int]) -> bool:
+    """Whether objects that nobody tells of are held nevertheless: two of the newest are asked for.
+
+    They are in fields or structs of others, which own them.
+    """
+    newest = sorted(nodes, key=growth.since)[-2:]
+    return len(newest) > 1 and are_held_untold(*(growth.tree.objects[node] for node in newest))
 
 
 def _with_untracked(tree: Dominators, lengths: Mapping[int, Sequence[int]]) -> array[int]:

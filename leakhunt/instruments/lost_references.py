@@ -16,15 +16,15 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType
 from typing import Any
 
 from leakhunt.instruments import Call
-from leakhunt.instruments.hidden_fields import HiddenFields, held_by_tensors
-from leakhunt.instruments.object_facts import Hides, inside, is_plain_tensors
 from leakhunt.instruments.objects import is_everybodys
 from leakhunt.instruments.reference_chains import referents_of, type_name
+from leakhunt.instruments.references_to import ReferencesTo
 
 # What hangs on an input is followed so deep, and to so many objects.
 _LEVELS = 3
@@ -53,6 +53,7 @@ NO_CALLBACK = ("", "")
 class Lost:
     """Objects that a C function lost: how many in how many calls, the last of them as example.
 
+    `earlier` is one of the call before.
     What a `callback` returned may be lost by C code that is no function: an attribute, an operator.
     Then `function` is empty.
     """
@@ -67,6 +68,7 @@ class Lost:
     number: int = 0
     calls: set[int] = field(default_factory=set)
     example: Any = None
+    earlier: Any = None
 
 
 class LostReferences:
@@ -96,12 +98,14 @@ class LostReferences:
     def found(self) -> list[Lost]:
         """Those that nothing refers to now either: asked last of all, it searches the process."""
         gc.collect()  # of the last watch, whose frame has it, what it saw
-        return _still_lost(_still_lost(self.candidates(), _references), _known_or_hidden)
+        found = _still_lost(_still_lost(self.candidates(), _references), _known_or_hidden)
+        earlier = {id(each.example): id(each.earlier) for each in found}
+        return _still_lost(found, partial(_with_structs, earlier))
 
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
         for each in self._found.values():
-            each.example = None
+            each.example = each.earlier = None
 
     def _watched(self, call: Call, state: Any, item: Any) -> Any:
         watch = _Watch(item, state)
@@ -118,7 +122,9 @@ class LostReferences:
             key = (raised.function, raised.file, raised.line, raised.kind, raised.callback)
             known = self._found.setdefault(key, raised)
             known.number += raised.number if known is not raised else 0
-            known.calls.add(self._number)
+            if self._number not in known.calls:
+                known.calls.add(self._number)
+                known.earlier = known.example
             known.example = raised.example
         return result
 
@@ -273,40 +279,14 @@ def _known_or_hidden(objects: list[Any]) -> Counter[int]:
 
     That is dicts and tuples of plain values, arrays; fields of extension types; tensors.
     """
-    found, wanted = _references(objects), set(map(id, objects))
-    fields = HiddenFields(objects)
-    tensors: list[Any] = []
-    for each, is_tracked in _all_objects(fields):
-        if is_plain_tensors(type(each)):
-            tensors.append(each)
-        if fields.may_hide(type(each)):
-            found.update(fields.hidden(each))
-        if not is_tracked:
-            found.update(name for name in map(id, inside(each)) if name in wanted)
-    for each in objects:
-        found[id(each)] += held_by_tensors(each, tensors)
-    return found
+    return ReferencesTo(objects).references
 
 
-def _all_objects(fields: HiddenFields) -> Iterator[tuple[Any, bool]]:
-    """What the collector tracks, and what hangs on it untracked and may have something inside."""
-    hides = Hides()
-    waiting: list[Any] = []
-    seen: set[int] = set()
-    for each in gc.get_objects():
-        yield each, True
-        waiting += _with_some_inside(referents_of(each), hides, fields)
-        while waiting:
-            hidden = waiting.pop()
-            if id(hidden) in seen or gc.is_tracked(hidden):
-                continue
-            seen.add(id(hidden))
-            yield hidden, False
-            waiting += _with_some_inside(inside(hidden), hides, fields)
-
-
-def _with_some_inside(objects: list[Any], hides: Hides, fields: HiddenFields) -> list[Any]:
-    return [each for each in objects if hides[type(each)] or fields.may_hide(type(each))]
+def _with_structs(earlier: Mapping[int, int], objects: list[Any]) -> Counter[int]:
+    """Also those of structs behind the fields of an object, by what was lost a call `earlier`."""
+    process = ReferencesTo(objects)
+    process.references.update(process.of_structs(earlier))
+    return process.references
 
 
 def _still_lost(found: list[Lost], references: Callable[[list[Any]], Counter[int]]) -> list[Lost]:

@@ -76,13 +76,22 @@ def hidden_referents(each: Any) -> list[Any]:
     kind = type(each)
     if _is_arrays(kind):
         base = [each.base] if each.base is not None else []
-        if each.dtype.hasobject and not base and each.dtype.names is None:
+        if each.dtype.hasobject and not base:
             found: list[Any] = sys.modules["numpy"].ndarray.tolist(each.ravel()[:MAX_ELEMENTS])
-            return found
+            return found if each.dtype.names is None else list(_fields_of(found))
         return base
     if is_plain_tensors(kind):
         return [one for one in (each._base, each.grad if each.is_leaf else None) if one is not None]
     return []
+
+
+def _fields_of(records: list[Any]) -> Iterator[Any]:
+    """What the fields of an array's records have; records in records, and arrays of them, too."""
+    for each in records:
+        if type(each) in (tuple, list):
+            yield from _fields_of(each)
+        else:
+            yield each
 
 
 def has_hidden_referents(kind: type) -> bool:

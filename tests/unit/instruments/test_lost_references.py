@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import functools
 import gc
 import heapq
 import importlib.machinery
 import importlib.util
 import itertools
+import mmap
 import operator
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -74,6 +79,37 @@ static PyObject *get_text(PyObject *self, void *unused) {
     return result == NULL ? NULL : Py_NewRef(Py_None);
 }
 static PyGetSetDef getters[] = {{"text", get_text, NULL, "", NULL}, {NULL}};
+static PyObject *table(PyObject *self, PyObject *given) {
+    return Py_BuildValue("{s:[N]}", "body", PyByteArray_FromStringAndSize(NULL, 3000));
+}
+typedef struct kept { PyObject *object; struct kept *next; } Kept;
+typedef struct { PyObject_HEAD Kept *kept; } Keeper;
+static PyObject *keep(PyObject *self, PyObject *given) {
+    Kept *made = malloc(sizeof(Kept));
+    made->object = Py_NewRef(given);
+    made->next = ((Keeper *)self)->kept;
+    ((Keeper *)self)->kept = made;
+    Py_RETURN_NONE;
+}
+static void free_keeper(PyObject *self) {
+    Kept *kept = ((Keeper *)self)->kept;
+    while (kept != NULL) {
+        Kept *next = kept->next;
+        Py_DECREF(kept->object);
+        free(kept);
+        kept = next;
+    }
+    Py_TYPE(self)->tp_free(self);
+}
+static PyMethodDef keeper_methods[] = {{"keep", keep, METH_O, ""}, {NULL, NULL, 0, NULL}};
+static PyTypeObject keeper = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "Keeper",
+    .tp_basicsize = sizeof(Keeper),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_dealloc = free_keeper,
+    .tp_new = PyType_GenericNew,
+    .tp_methods = keeper_methods,
+};
 static PyType_Slot slots[] = {{Py_tp_getset, getters}, {0, NULL}};
 static PyType_Spec node = {
     "_loses.Node", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots
@@ -87,12 +123,15 @@ static PyMethodDef methods[] = {
     {"loses_the_error", loses_the_error, METH_O, ""},
     {"calls_and_drops", calls_and_drops, METH_O, ""},
     {"calls_and_returns", calls_and_returns, METH_O, ""},
+    {"table", table, METH_O, ""},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_loses", "", -1, methods};
 PyMODINIT_FUNC PyInit__loses(void) {
     PyObject *made = PyModule_Create(&module);
     if (made != NULL && PyModule_AddObject(made, "Node", PyType_FromSpec(&node)) < 0)
+        Py_CLEAR(made);
+    if (made != NULL && PyModule_AddType(made, &keeper) < 0)
         Py_CLEAR(made);
     return made;
 }
@@ -554,3 +593,186 @@ def test_what_was_there_before_the_calls_may_hold_it(tmp_path: Path) -> None:
     found = findings_of(call, tmp_path)
     assert any(frozen) and not any(frozen[-5:])
     assert [each for each in found if each.sort is FindingKind.LOST] == []
+
+
+def _in_a_struct(made: ModuleType) -> Any:
+    body, keeper = bytearray(3000), made.Keeper()
+    keeper.keep(body)
+    return keeper
+
+
+def _in_the_second_of_two_structs(made: ModuleType) -> Any:
+    body, keeper = bytearray(3000), made.Keeper()
+    keeper.keep(body)
+    keeper.keep(bytearray(10))
+    return keeper
+
+
+_CLASSES: dict[ModuleType, Any] = {}
+
+
+def _behind_a_class_of_python(made: ModuleType) -> Any:
+    if made not in _CLASSES:
+        _CLASSES[made] = type("Own", (made.Keeper,), {"__slots__": ("name",)})
+    body, keeper = bytearray(3000), _CLASSES[made]()
+    keeper.keep(body)
+    return keeper
+
+
+def _image_over(make_body: Callable[[], Any]) -> Callable[[ModuleType], Any]:
+    def make(made: ModuleType) -> Any:
+        image, body = pytest.importorskip("PIL.Image"), make_body()
+        return image.frombuffer("L", (60, 50), body, "raw", "L", 0, 1)
+
+    return make
+
+
+def _image_of_array(made: ModuleType) -> Any:
+    image, array = pytest.importorskip("PIL.Image"), np.zeros((50, 60), "u1")
+    return image.fromarray(array)
+
+
+def _exchanged_array(made: ModuleType) -> Any:
+    array = np.zeros(300)
+    return np.from_dlpack(array)
+
+
+def _function_of_a_connection(made: ModuleType) -> Any:
+    connection, function = sqlite3.connect(":memory:"), functools.partial(len)
+    connection.create_function("length", 1, function)
+    return connection
+
+
+def _field_of_records(made: ModuleType) -> Any:
+    records: Any = np.zeros(2, dtype=[("body", "O"), ("size", "i4")])
+    body = bytearray(300)
+    records[0] = (body, 1)
+    operator.setitem(records, 1, (body, 2))
+    return records
+
+
+def _arguments_of_a_greenlet(made: ModuleType) -> Any:
+    greenlet = pytest.importorskip("greenlet")
+
+    def work(body: bytearray) -> None:
+        greenlet.getcurrent().parent.switch(len(body))
+
+    parked, body = greenlet.greenlet(work), bytearray(3000)
+    parked.switch(body)
+    return parked
+
+
+def _result_of_a_task(made: ModuleType) -> Any:
+    """The type of tasks does not hand on to gc.get_referrers() that a field was the one."""
+
+    async def work() -> bytearray:
+        return bytearray(3000)
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(work())
+    loop.run_until_complete(task)
+    loop.close()
+    return task
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _in_a_struct,
+        _in_the_second_of_two_structs,
+        _behind_a_class_of_python,
+        _image_over(lambda: bytes(bytearray(3000))),
+        _image_over(lambda: memoryview(bytearray(3000))),
+        _image_over(lambda: mmap.mmap(-1, 4096)),
+        _image_of_array,
+        _exchanged_array,
+        _function_of_a_connection,
+        _field_of_records,
+        _arguments_of_a_greenlet,
+        _result_of_a_task,
+    ],
+)
+def test_what_a_struct_of_c_code_holds_is_not_lost(
+    made: ModuleType, make: Callable[[ModuleType], Any]
+) -> None:
+    retained: list[Any] = []
+    found = looked_at(lambda s, item: retained.append(make(made)), lambda: 7).found()
+    held = {"bytearray", "bytes", "memoryview", "mmap.mmap", "numpy.ndarray", "functools.partial"}
+    assert [(each.function, each.kind) for each in found if each.kind in held] == []
+
+
+def test_the_last_few_in_a_queue_that_ends_hold_what_their_structs_refer_to(
+    made: ModuleType,
+) -> None:
+    retained: deque[Any] = deque(maxlen=4)
+    found = looked_at(lambda s, item: retained.append(_in_a_struct(made)), lambda: 7).found()
+    assert found == []
+
+
+@pytest.mark.parametrize("make_body", [lambda: bytearray(3000), lambda: np.zeros(300), Body])
+def test_what_is_lost_beside_objects_that_structs_hold_is_told(
+    made: ModuleType, make_body: Callable[[], Any]
+) -> None:
+    retained: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        held, keeper = make_body(), made.Keeper()
+        keeper.keep(held)
+        retained.append(keeper)
+        lost = make_body()
+        made.loses(lost)
+
+    found = looked_at(call, request).found()
+    assert [(each.line, each.number) for each in found] == [
+        (call.__code__.co_firstlineno + (5 if make_body is Body else 4), 5)
+    ]
+
+
+@pytest.mark.parametrize("way", ["struct", "field"])
+def test_what_structs_and_fields_of_the_items_of_a_list_refer_to_is_the_lists(
+    made: ModuleType, tmp_path: Path, way: str
+) -> None:
+    pytest.importorskip("memray")
+    retained: list[Any] = []
+
+    def call(state: Any, item: Any) -> None:
+        if way == "struct":
+            retained.append(kept_in(made.Keeper(), made.table(item)))
+        else:
+            retained.append(np.dtype("i4", metadata=made.table(item)))
+
+    def kept_in(keeper: Any, kept: Any) -> Any:
+        keeper.keep(kept)
+        return keeper
+
+    found = findings_of(call, tmp_path)
+    assert [each.what for each in found if each.sort is FindingKind.LOST] == []
+    first = max(
+        clusters(found, mappings=False, causes=catalogue()), key=lambda each: each.bytes_per_call
+    )
+    assert (first.lead.sort, first.lead.what) == (FindingKind.CONTAINER, "list")
+    assert first.bytes_per_call > 3000
+
+
+def test_what_c_code_gathers_in_an_object_that_was_there_is_that_c_codes(
+    made: ModuleType,
+) -> None:
+    """The object tells nobody of it, and who gives it more and more is the suspect."""
+    keeper = made.Keeper()
+
+    def call(state: Any, item: Any) -> None:
+        body = bytearray(3000)
+        keeper.keep(body)
+
+    found = looked_at(call, request).found()
+    assert [(each.function, each.kind) for each in found] == [("builtins.Keeper.keep", "bytearray")]
+
+
+def test_the_holder_of_what_a_struct_holds_may_be_lost_itself(made: ModuleType) -> None:
+    def call(state: Any, item: Any) -> None:
+        body, keeper = bytearray(3000), made.Keeper()
+        keeper.keep(body)
+        made.loses(keeper)
+
+    found = looked_at(call, request).found()
+    assert {(each.function, each.kind) for each in found} >= {("_loses.loses", "Keeper")}
