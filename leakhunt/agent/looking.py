@@ -497,7 +497,7 @@ def facts() -> dict[str, Any]:
     return {
         "version": sys.version.split()[0],
         "implementation": sys.implementation.name,
-        "free_threaded": not getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "free_threaded": "t" in sys.abiflags,
         "path": [each for each in sys.path if each],
         "modules": sorted({name.partition(".")[0] for name in list(sys.modules)}),
         "main": getattr(sys.modules.get("__main__"), "__file__", None) or "",

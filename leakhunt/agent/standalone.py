@@ -343,7 +343,7 @@ def _words() -> dict[str, Callable[..., Any]]:
 def _allocator_facts(name: str, version: str, *, tells: bool) -> dict[str, str]:
     """What serves malloc and Python, and why the bytes in use are not told, if they are not."""
     small = "pymalloc" if sys.getallocatedblocks() else "malloc"
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if "t" in sys.abiflags:  # the build; its GIL may be on
         small = "mimalloc (free-threaded)"
     facts = {"allocator": " ".join(filter(None, (name, version))), "Python allocator": small}
     unread = f"malloc is served by {name}, which does not report the bytes in use"

@@ -13,7 +13,7 @@ from leakhunt.analysis.attribution.clusters import past_allocators
 from leakhunt.analysis.attribution.known_causes import catalogue, concerns, title_of
 from leakhunt.analysis.retained import retained_heap
 from leakhunt.analysis.verdict.judge import judge
-from leakhunt.model.allocators import ALLOCATOR, PYTHON_ALLOCATOR
+from leakhunt.model.allocators import ALLOCATOR, FREE_THREADED, PYTHON_ALLOCATOR
 from leakhunt.model.attached import (
     AllocatedPlace,
     AttachReport,
@@ -293,6 +293,12 @@ def _trace_facts(traced: Run | None) -> Iterator[Text]:
 
 
 def _caveats(run: Run, values: Mapping[str, int]) -> Iterator[Text]:
+    if run.environment.get(PYTHON_ALLOCATOR) == FREE_THREADED:
+        yield message(
+            "attach.free-threaded",
+            "Free-threaded build: its allocator does not report memory in use, so Python objects"
+            " are not attributed.",
+        )
     if values.get("swapped"):
         yield message(
             "attach.swapped",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leakhunt.model.allocators import FREE_THREADED, PYTHON_ALLOCATOR
 from leakhunt.model.attribution import Finding, FindingKind, Origin
 from leakhunt.model.retained import (
     ALL_OBJECTS,
@@ -29,8 +30,9 @@ def retained_heap(run: Run) -> RetainedHeap:
     reading = run.reading("look_collected")
     values = reading.values if reading is not None else {}
     live = [values[name] for name in (LIVE_HEAP, PYTHON_LIVE) if name in values]
-    # Without malloc's part of it, live memory is not known.
-    live_bytes = sum(live) if LIVE_HEAP in values else None
+    # Without malloc's part of it, or Python's, live memory is not known.
+    is_known = LIVE_HEAP in values and run.environment.get(PYTHON_ALLOCATOR) != FREE_THREADED
+    live_bytes = sum(live) if is_known else None
     found = [each for each in run.findings if each.sort is FindingKind.HOLDER]
     whole = next((each for each in found if each.what == ALL_OBJECTS), None)
     rss = values.get(RSS)

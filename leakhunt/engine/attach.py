@@ -25,7 +25,9 @@ from leakhunt.environment import available_cores
 from leakhunt.errors import INTERRUPTED, MissingRequirement, ScenarioFailed, UsageError
 from leakhunt.injection.target import VisitTarget, command, examine, find
 from leakhunt.injection.visit import attached
+from leakhunt.instruments.graph_library import require_rustworkx
 from leakhunt.model.attached import AttachReport, LookDifference
+from leakhunt.model.attribution import Instrument
 from leakhunt.model.plan import Plan, PlannedVisit
 from leakhunt.model.report import Report
 from leakhunt.model.run import Ending, Outcome, Run
@@ -92,6 +94,7 @@ def attach(
     """
     if sys.platform != "linux":
         raise MissingRequirement(message("attach.needs-linux", "attach needs Linux"))
+    require_rustworkx(Instrument.RETAINED)
     watched = Watched(
         _seconds(request.duration),
         request.touch,

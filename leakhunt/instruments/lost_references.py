@@ -264,10 +264,11 @@ class _Watch:
 
 def _references(objects: list[Any], but: Collection[int] = ()) -> Counter[int]:
     """How many references to each, by its id, the collector knows of, without those of `but`."""
-    wanted, ours = set(map(id, objects)), {id(objects), *but}
+    asked = tuple(objects)  # from Python 3.13 on the arguments are among those that refer to them
+    wanted, ours = set(map(id, objects)), {id(objects), id(asked), *but}
     found: Counter[int] = Counter()
     # A frame that runs is not tracked, and so is none of them; one that an exception keeps is.
-    for each in gc.get_referrers(*objects):
+    for each in gc.get_referrers(*asked):
         if id(each) not in ours:
             found.update(name for name in map(id, referents_of(each)) if name in wanted)
     return found

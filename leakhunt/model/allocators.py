@@ -20,6 +20,8 @@ MUSL: Final = "musl"
 JEMALLOC: Final = "jemalloc"
 TCMALLOC: Final = "tcmalloc"
 MIMALLOC: Final = "mimalloc"
+# What serves Python in a free-threaded build; it does not tell what is in use.
+FREE_THREADED: Final = "mimalloc (free-threaded)"
 
 # How an allocator got into a process.
 C_LIBRARY: Final = "C library"

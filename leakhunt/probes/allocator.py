@@ -22,6 +22,7 @@ import psutil
 
 from leakhunt.model.allocators import (
     C_LIBRARY,
+    FREE_THREADED,
     GLIBC,
     JEMALLOC,
     LINKED,
@@ -127,7 +128,7 @@ def serving() -> Allocator:
 def python_allocator() -> str:
     """What serves Python's small objects: ``pymalloc``, ``malloc``, or a mimalloc of its own."""
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return "mimalloc (free-threaded)"
+        return FREE_THREADED
     if not hasattr(sys, "getallocatedblocks"):
         return "unknown"
     return "pymalloc" if sys.getallocatedblocks() else "malloc"

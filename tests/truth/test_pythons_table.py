@@ -20,7 +20,7 @@ WHOLE: dict[str, Any] = {
         "attach": {"is_right": True, "way": "ptrace", "seconds_to_enter": 0.321,
                    "longest_pause_seconds": 0.0062, "request_seconds": {"during": {"max": 0.071}}},
         "watch": {"is_right": True, "samples": 12},
-        "matrix": {"is_right": False, "said": "NotRight: cells: {}"},
+        "matrix": {"is_right": False, "said": "cells: {}"},
         "notebook": {"not_run": "IPython is not installed"},
     },
     "notes": ["named when repeated"],
@@ -48,7 +48,7 @@ def test_failures_and_notes_stand_below_the_table() -> None:
     assert lines[-5:] == [
         "- CPython 3.14.8, unit: unit.a::b",
         "- CPython 3.14.8, zoo: leak-zoo-native:mmap-lost",
-        "- CPython 3.14.8, `matrix`: NotRight: cells: {}",
+        "- CPython 3.14.8, `matrix`: cells: {}",
         "- CPython 3.14.8: named when repeated",
         "",
     ]

@@ -10,6 +10,7 @@ from leakhunt.reporting.matrix.curves import curves_element
 from leakhunt.reporting.matrix.tables import (
     EFFECT_HEADINGS,
     HEADINGS,
+    css_class,
     effect_rows,
     facts,
     grid,
@@ -38,17 +39,13 @@ def render(report: MatrixReport) -> bytes:
         effects=list(effect_rows(report)),
         headings=tuple(map(tr, HEADINGS)),
         row=row,
-        css=_css,
+        css=css_class,
         link=_link,
         facts=list(facts(report)),
         # Ours but for its texts, which matplotlib escapes when it writes the SVG.
         curves=Markup(curves_element(report)),  # noqa: S704
     )
     return text_bytes(page)
-
-
-def _css(result: CellResult) -> str:
-    return str(result.status) if result.status is not None else "unmeasured"
 
 
 def _link(result: CellResult) -> str:

@@ -46,6 +46,11 @@ HOW_IT_IS_READ = mark(
 )
 
 
+def css_class(status: Status | None) -> str:
+    """The class of a verdict's colour; None: nothing was measured."""
+    return str(status) if status is not None else "unmeasured"
+
+
 @dataclass(frozen=True, slots=True)
 class GridCell:
     """One square of the heat map: all repeats of a combination."""
@@ -63,7 +68,7 @@ class GridCell:
     @property
     def css(self) -> str:
         """The class of its colour."""
-        return str(self.status) if self.status is not None else "unmeasured"
+        return css_class(self.status)
 
     @property
     def rate(self) -> float | None:

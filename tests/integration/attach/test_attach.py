@@ -358,6 +358,14 @@ def test_a_target_that_dies_meanwhile_is_told(tmp_path: Path) -> None:
     assert "ended" in str(result.outcomes[0].reason)
 
 
+def test_without_the_library_of_graphs_nobody_is_visited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rustworkx", None)
+    with running(WAITING) as made:
+        told = refusal(made.pid)
+    assert isinstance(told, MissingRequirement)
+    assert "pip install rustworkx" in str(told)
+
+
 def test_an_old_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without `Py_Version` it is older than 3.11, which brought that."""
     from leakhunt.injection import target

@@ -32,6 +32,7 @@ from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.instruments import InstrumentedRun, instrument_for
 from leakhunt.instruments.frames import Places
 from leakhunt.instruments.lost_references import LostReferences
+from leakhunt.instruments.native_frames import has_lines
 from leakhunt.model.attribution import FindingKind, Instrument, Origin
 
 SOURCE = """
@@ -135,6 +136,15 @@ PyMODINIT_FUNC PyInit__loses(void) {
     return made;
 }
 """
+
+
+# From 3.14 on an interpreter without symbols does not tell which of its functions evaluate Python:
+# memray's native frames above the innermost of Python are left out, and with them the C function
+# that called it.
+needs_callers_in_c = pytest.mark.skipif(
+    sys.version_info >= (3, 14) and not has_lines(str(Path(sys.executable).resolve())),
+    reason="this interpreter does not tell which C code called Python",
+)
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +356,8 @@ def test_what_a_callback_returns_and_c_code_drops_or_passes_on_is_not_lost(
         return made.calls_and_returns(result)
 
     assert looked_at(call, request).found() == []
-    assert len(kept) == 6 and not gc.is_tracked(kept)
+    assert len(kept) == 6
+    assert not gc.is_tracked(kept) or sys.version_info >= (3, 14)  # which tracks every dict
 
 
 def test_an_attribute_may_lose_what_python_code_returns(made: ModuleType) -> None:
@@ -360,6 +371,7 @@ def test_an_attribute_may_lose_what_python_code_returns(made: ModuleType) -> Non
     ]
 
 
+@needs_callers_in_c
 @pytest.mark.parametrize("way", ["calls", "get_text"])
 def test_the_c_function_that_called_is_named_and_not_its_callback(
     made: ModuleType, tmp_path: Path, way: str
@@ -392,6 +404,7 @@ def first_of(call: Any, folder: Path) -> Any:
     return max(found, key=lambda each: each.bytes_per_call)
 
 
+@needs_callers_in_c
 def test_what_hangs_on_an_object_to_which_nobody_refers_is_the_c_functions_that_made_it(
     made: ModuleType, tmp_path: Path
 ) -> None:
@@ -419,6 +432,7 @@ def test_what_the_line_makes_beside_is_not_taken_for_what_the_c_function_made(
     assert str(first.lead.stack[0]).startswith("loses_a_pair (loses.c:")
 
 
+@needs_callers_in_c
 def test_an_error_that_c_code_fetches_and_loses_is_that_c_codes(
     made: ModuleType, tmp_path: Path
 ) -> None:

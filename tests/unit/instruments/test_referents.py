@@ -64,4 +64,4 @@ def test_nobody_else_asks_the_collector() -> None:
         if re.search(r"\bget_referents\b", file.read_text("utf-8"))
     ]
     # The guard asks a loop, never a module.
-    assert sorted(asking) == ["guard/recycling.py", "instruments/reference_chains.py"]
+    assert sorted(asking) == ["guard/accepting.py", "instruments/reference_chains.py"]

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from leakhunt.analysis.attached import attach_report, breakdown, possible_causes
-from leakhunt.model.allocators import ALLOCATOR
+from leakhunt.model.allocators import ALLOCATOR, FREE_THREADED, PYTHON_ALLOCATOR
 from leakhunt.model.attached import AttachReport, TraceStretch
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.plan import Plan, PlannedVisit, Work
@@ -75,6 +75,14 @@ def report() -> AttachReport:
                      facts={"items": ["bytes"]})  # fmt: skip
     grown = run({}, (grower,), instrument=Instrument.OBJGRAPH)
     return attach_report([touched(), retained, grown], "leakhunt 1")
+
+
+def test_a_free_threaded_build_says_what_cannot_be_read_of_it() -> None:
+    plain = touched()
+    free = replace(plain, environment={**plain.environment, PYTHON_ALLOCATOR: FREE_THREADED})
+    (said,) = attach_report([free], "leakhunt 1").caveats
+    assert str(said).startswith("Free-threaded build: its allocator does not report memory in use")
+    assert attach_report([plain], "leakhunt 1").caveats == ()
 
 
 def test_the_lines_of_the_breakdown_add_up_to_rss() -> None:

@@ -11,6 +11,7 @@ import pytest
 from conftest import plan
 
 from leakhunt.analysis.retained import retained_heap, retained_report
+from leakhunt.model.allocators import FREE_THREADED, PYTHON_ALLOCATOR
 from leakhunt.model.attribution import Finding, FindingKind, Instrument, Origin
 from leakhunt.model.retained import HolderKind, RetainedReport
 from leakhunt.model.run import Ending, Outcome, Reading, Run
@@ -81,6 +82,13 @@ def test_shares_of_unknown_memory_are_not_made_up() -> None:
     assert heap.live_bytes is None
     assert heap.holders[0].share_of_live is None
     assert next(rows(heap))[4:] == ("\N{EN DASH}", "25.0%")
+
+
+def test_live_memory_of_a_free_threaded_build_is_not_known(settled: Run) -> None:
+    """Its own mimalloc, which serves Python, does not report memory in use."""
+    heap = retained_heap(replace(settled, environment={PYTHON_ALLOCATOR: FREE_THREADED}))
+    assert heap.live_bytes is None
+    assert [each.share_of_live for each in heap.holders] == [None, None]
 
 
 def test_a_process_that_ended_early_is_not_measured() -> None:
