@@ -415,6 +415,7 @@ def test_what_hangs_on_an_object_to_which_nobody_refers_is_the_c_functions_that_
     assert str(first.lead.stack[0]).startswith("loses_a_pair (loses.c:")
 
 
+@needs_callers_in_c
 @pytest.mark.parametrize("recycled", [0, 50])
 def test_what_the_line_makes_beside_is_not_taken_for_what_the_c_function_made(
     made: ModuleType, tmp_path: Path, recycled: int
