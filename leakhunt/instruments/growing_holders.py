@@ -20,6 +20,7 @@ from leakhunt.instruments import InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.dominators import TOP, Dominators, dominators
 from leakhunt.instruments.graph_library import load_libraries
+from leakhunt.instruments.object_facts import GC_HEAD_BYTES
 from leakhunt.instruments.object_ids import ids_of
 from leakhunt.instruments.reference_chains import (
     are_attributes,
@@ -54,7 +55,8 @@ Sites = Callable[[tracemalloc.Traceback], Sequence[str]]
 class Unowned:
     """New objects of a type to which no object refers: how many, and their bytes, at each mark.
 
-    `place` is where most of them were allocated, `places` where what they own was.
+    `place` is where most of them were allocated, `places` where what they own was; `block_bytes`
+    is what was allocated there for one of them, without what it owns.
     """
 
     kind: str
@@ -63,6 +65,7 @@ class Unowned:
     sizes: tuple[int, ...]
     place: tracemalloc.Traceback
     places: tuple[tracemalloc.Traceback, ...]
+    block_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ class GrowingHolders:
                     grown.sizes,
                     roots.most_common(1)[0][0],
                     self._places_of(growth, grown),
+                    _block_bytes(growth.tree.objects[nodes[-1]]),
                 )
 
     def _places_of(self, growth: _Growth, grown: _Below) -> tuple[tracemalloc.Traceback, ...]:
@@ -327,6 +331,12 @@ class _Growth:
                     waiting.append(node)
         named = [name for name, _ in owned.most_common(_TYPES_NAMED)]
         return (" | ".join(named),) if named else ()
+
+
+def _block_bytes(each: Any) -> int:
+    """The size of the block that an object which the collector tracks is in."""
+    items = tuple.__len__(each) * tuple.__itemsize__ if issubclass(type(each), tuple) else 0
+    return GC_HEAD_BYTES + type(each).__basicsize__ + items
 
 
 def _are_held(growth: _Growth, nodes: Sequence[int]) -> bool:

@@ -266,10 +266,17 @@ class BothHeaps:
 
         None: they are Python code's, which no function of an extension called.
         """
-        stacks = [by_key[key] for key in feeding.sites(unowned.place) if by_key[key].frames]
-        if not stacks:
+        keys = [key for key in feeding.sites(unowned.place) if by_key[key].frames]
+        if not keys:
             return None
-        made = stacks[0]
+        # What one line makes has stacks alike: the block tells which one is the object's, and only
+        # C code holds that. What a free list handed on has no stack here, but C code made more.
+        stacks = [by_key[key] for key in keys]
+        native = [each for each in stacks if not each.frames[0].is_python]
+        of_its_size = [
+            each for each in (*native, *stacks) if each.block_bytes == unowned.block_bytes
+        ]
+        made = (of_its_size or native or stacks)[0]
         stack, distribution = made.frames, made.distribution
         if stack[0].is_python:
             owned = self._calling(made)

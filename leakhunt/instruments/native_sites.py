@@ -58,7 +58,7 @@ class ShownStack:
 
     `objects` are the shared objects of its `frames`, without folders. `distribution` is that of the
     innermost shared object below Python's innermost frame, `of_all` that of the innermost in the
-    whole stack; empty: none is of a distribution.
+    whole stack; empty: none is of a distribution. `block_bytes` is the size of a block, on average.
     """
 
     frames: tuple[Frame, ...]
@@ -66,6 +66,7 @@ class ShownStack:
     distribution: str
     whole: WholeStack
     of_all: str
+    block_bytes: float
 
 
 def records_in(capture: Path) -> list[Any]:
@@ -127,6 +128,7 @@ def shown_stacks(
             distribution=_owner(along[: len(below)]),
             whole=whole,
             of_all=_owner(along),
+            block_bytes=sum(site.sizes) / max(sum(site.counts), 1),
         )
     return stacks
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +23,18 @@ from leakhunt.instruments.reference_chains import referents_of
 class _BehindFields:
     """How an object of a type has another behind its fields: how many links away is each word.
 
-    `untold` is how many of these references it does not tell of.
+    `told` is how many of these references it tells of.
     """
 
     kind: type
     links: tuple[int, ...]
-    untold: int
+    told: int
+
+    def untold_as_in(self, others: Sequence[_BehindFields]) -> int:
+        """How many words that it does not tell of are as far away in another one of the type."""
+        own = Counter(self.links)
+        alike = ((own & Counter(each.links)).total() for each in others if each.kind is self.kind)
+        return max(max(alike, default=0) - self.told, 0)
 
 
 class ReferencesTo:
@@ -95,7 +101,7 @@ class ReferencesTo:
             of_this, others = behind.get(name, {}), behind.get(before, {})
             alike = [each for holder, each in others.items() if holder not in of_this]
             own = (each for holder, each in of_this.items() if holder not in others)
-            found[name] += sum(each.untold for each in own if each in alike)
+            found[name] += sum(each.untold_as_in(alike) for each in own)
         return found
 
     def _behind_fields(self, wanted: Collection[int]) -> dict[int, dict[int, _BehindFields]]:
@@ -108,10 +114,10 @@ class ReferencesTo:
         for name, by_place in referring_structs(self._opaque, wanted, known).items():
             for place, links in by_place.items():
                 holder = self._opaque[place]
-                untold = len(links) - sum(id(each) == name for each in told_by(holder))
-                if untold > 0 and id(holder) != name:
+                if id(holder) != name:
+                    told = sum(id(each) == name for each in told_by(holder))
                     of_one = found.setdefault(name, {})
-                    of_one[id(holder)] = _BehindFields(type(holder), links, untold)
+                    of_one[id(holder)] = _BehindFields(type(holder), links, told)
         return found
 
 

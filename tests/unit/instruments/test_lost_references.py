@@ -416,6 +416,24 @@ def test_what_hangs_on_an_object_to_which_nobody_refers_is_the_c_functions_that_
 
 
 @needs_callers_in_c
+@pytest.mark.parametrize("recycled", [0, 50])
+def test_what_the_line_makes_beside_is_not_taken_for_what_the_c_function_made(
+    made: ModuleType, tmp_path: Path, recycled: int
+) -> None:
+    """Neither where the pair is in a block that the line before allocated, and a free list kept."""
+    pytest.importorskip("memray")
+
+    def call(state: Any, item: Any) -> None:
+        tuple((number, number) for number in range(recycled))
+        made.loses_a_pair(bytearray(3000))
+
+    first = first_of(call, tmp_path)
+    assert (first.lead.sort, first.lead.what) == (FindingKind.LOST, "tuple")
+    assert first.bytes_per_call > 3000
+    assert str(first.lead.stack[0]).startswith("loses_a_pair (loses.c:")
+
+
+@needs_callers_in_c
 def test_an_error_that_c_code_fetches_and_loses_is_that_c_codes(
     made: ModuleType, tmp_path: Path
 ) -> None:
