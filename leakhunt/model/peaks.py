@@ -103,7 +103,8 @@ class RecommendedLimit:
     `base_bytes`: RSS before the first call. `ceiling_bytes`: live memory that came since, or what
     bounded caches come to when full. `retained_bytes`: freed memory that the allocator retains.
     `peak_bytes`: what one of `concurrency` calls (or requests) takes at its peak.
-    `limit_bytes` is None where no limit lasts: the process leaks.
+    `starting_bytes` is what it takes while it starts, where that is more than the parts: then the
+    limit is that with the margin. `limit_bytes` is None where no limit lasts: the process leaks.
     """
 
     base_bytes: int
@@ -115,3 +116,4 @@ class RecommendedLimit:
     limit_bytes: int | None
     work: Work
     sentence: Text
+    starting_bytes: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import Any
 
 from leakhunt.amounts import Amount, Count
 from leakhunt.model.peaks import Peak, RecommendedLimit
@@ -48,7 +49,10 @@ def recommended_limit(
         level = median(rss[-max(len(rss) // _LAST_SHARE, 1) :])
         retained = max(round(level) - base - live, 0)
         each = max(highest - base - live - retained, 0) // users
-    needed = max(base + full + retained + each * at_once, _start_peak(run))
+    parts = (base, full, retained, each, at_once)
+    needed = base + full + retained + each * at_once
+    starting = peak_of_start if (peak_of_start := _start_peak(run)) > needed else 0
+    needed = max(needed, starting)
     margin = round(needed * _MARGIN)
     leaks = verdict.status is Status.LEAK
     return RecommendedLimit(
@@ -60,7 +64,8 @@ def recommended_limit(
         margin_bytes=margin,
         limit_bytes=None if leaks else needed + margin,
         work=run.plan.work,
-        sentence=_sentence(run, verdict, needed + margin, (base, full, retained, each, at_once)),
+        starting_bytes=starting,
+        sentence=_sentence(run, verdict, needed + margin, parts, starting),
     )
 
 
@@ -80,25 +85,51 @@ def _start_peak(run: Run) -> int:
 
 
 def _sentence(
-    run: Run, verdict: Verdict, limit: int, parts: tuple[int, int, int, int, int]
+    run: Run,
+    verdict: Verdict,
+    limit: int,
+    parts: tuple[int, int, int, int, int],
+    starting: int,
 ) -> Text:
     if verdict.status is Status.LEAK:
         return message("limit.none", "No memory limit is enough: the process leaks")
-    base, full, retained, each, at_once = parts
-    sentence = message(
+    sentence = _of_the_start(limit, starting, parts) if starting else _of_the_calls(limit, parts)
+    grows = _still_grows(run, verdict, limit)
+    return sentences([sentence, grows]) if grows is not None else sentence
+
+
+def _of_the_calls(limit: int, parts: tuple[int, int, int, int, int]) -> Message:
+    return message(
         "limit.recommended",
         "Recommended memory limit: {limit} = base {base} + live growth {full} + retained"
         " {retained} + peak {each} × {at_once:d} + {margin:.0f} %",
         limit=Amount(limit),
-        base=Amount(base),
-        full=Amount(full),
-        retained=Amount(retained),
-        each=Amount(each),
-        at_once=at_once,
-        margin=100 * _MARGIN,
+        **_values(parts),
     )
-    grows = _still_grows(run, verdict, limit)
-    return sentences([sentence, grows]) if grows is not None else sentence
+
+
+def _of_the_start(limit: int, starting: int, parts: tuple[int, int, int, int, int]) -> Message:
+    return message(
+        "limit.for_the_start",
+        "Recommended memory limit: {limit} = {starting} while it starts + {margin:.0f} %; calls"
+        " take less: base {base} + live growth {full} + retained {retained} + peak {each} ×"
+        " {at_once:d}",
+        limit=Amount(limit),
+        starting=Amount(starting),
+        **_values(parts),
+    )
+
+
+def _values(parts: tuple[int, int, int, int, int]) -> dict[str, Any]:
+    base, full, retained, each, at_once = parts
+    return {
+        "base": Amount(base),
+        "full": Amount(full),
+        "retained": Amount(retained),
+        "each": Amount(each),
+        "at_once": at_once,
+        "margin": 100 * _MARGIN,
+    }
 
 
 def _still_grows(run: Run, verdict: Verdict, limit: int) -> Message | None:

@@ -60,6 +60,8 @@ def _parts(limit: RecommendedLimit) -> tuple[str, ...]:
     if limit.concurrency > 1:
         peak = tr(_TIMES[limit.work], size=peak, count=limit.concurrency)
     whole = format_bytes(limit.limit_bytes) if limit.limit_bytes is not None else tr("none: leak")
+    if limit.limit_bytes is not None and limit.starting_bytes:
+        whole = tr("{size} (to start)", size=whole)
     return (
         format_bytes(limit.base_bytes),
         format_bytes(limit.ceiling_bytes),

@@ -125,6 +125,10 @@ def test_a_start_that_took_more_than_any_call_counts(heard: Run) -> None:
     run = replace(heard, readings=(loaded, *heard.readings[1:]))
     limit = recommended_limit(run, judge(run), peak(run))
     assert limit is not None and limit.limit_bytes == pytest.approx(990 * MIB, rel=1e-6)
+    assert limit.starting_bytes == 900 * MIB
+    assert "990.0 MiB = 900.0 MiB while it starts + 10 %; calls take less" in str(limit.sentence)
+    usual = recommended_limit(heard, judge(heard), peak(heard))
+    assert usual is not None and usual.starting_bytes == 0
 
 
 def test_a_run_without_peaks_has_none(make_run: MakeRun) -> None:
