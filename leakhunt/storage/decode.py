@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,32 +17,39 @@ _Noun = TypeVar("_Noun", bound="DataclassInstance")
 
 
 def checked(noun: _Noun) -> _Noun:
-    """`noun`, a dataclass of plain values and mappings.
+    """`noun`, a dataclass of plain values, and mappings and tuples of them.
 
     Raises:
         ValueError: a field holds something of another type.
     """
-    hints = _hints(type(noun))
-    for field in fields(noun):
-        if not _fits(getattr(noun, field.name), hints[field.name]):
-            raise ValueError(f"{field.name}")
+    for name, fits in _checks(type(noun)):
+        if not fits(getattr(noun, name)):
+            raise ValueError(name)
     return noun
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _checks(kind: type[DataclassInstance]) -> Sequence[tuple[str, Callable[[Any], bool]]]:
+    hints = get_type_hints(kind)
+    return [(field.name, _check(hints[field.name])) for field in fields(kind)]
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _check(hint: Any) -> Callable[[Any], bool]:
+    """Whether a value is what `hint` says; made once, since a hunt has thousands of frames."""
     origin, parts = get_origin(hint), get_args(hint)
+    checks = [_check(part) for part in parts if part is not ...]
     if origin in (types.UnionType, Union):
-        return any(_fits(value, part) for part in parts)
+        return lambda value: any(check(value) for check in checks)
+    if origin is tuple:  # of any length, of one type
+        return lambda value: isinstance(value, tuple) and all(map(checks[0], value))
     if origin is Mapping:
-        return isinstance(value, Mapping) and all(
-            _fits(key, parts[0]) and _fits(each, parts[1]) for key, each in value.items()
+        return lambda value: (
+            isinstance(value, Mapping)
+            and all(map(checks[0], value))
+            and all(map(checks[1], value.values()))
         )
     if hint in (int, float):  # a truth is no number here, and a whole number is a float
-        is_whole = type(value) is int and value in _INT64
-        return is_whole or (hint is float and type(value) is float)
-    return isinstance(value, hint)
+        return lambda value: (
+            (type(value) is int and value in _INT64) or (hint is float and type(value) is float)
+        )
+    return lambda value: hint is Any or isinstance(value, hint)

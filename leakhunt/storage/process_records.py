@@ -9,6 +9,7 @@ from typing import Any
 
 from leakhunt.model.processes import ProcessRole, ProcessSamples, ServiceProcess
 from leakhunt.model.run import Reading, ReadProcess
+from leakhunt.storage.decode import checked
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -65,9 +66,8 @@ class ProcessRecords:
 
     def _take_reading(self, record: Mapping[str, Any], sample: int) -> None:
         """What one process told in a full reading."""
-        values = {str(name): int(size) for name, size in record["values"].items()}
         place = self._places[record["number"]]
-        place.readings.append(Reading(str(record["step"]), values, sample))
+        place.readings.append(checked(Reading(record["step"], record["values"], sample)))
 
     def take_rows(self, rows: Any, columns: Sequence[str], sample: int) -> bool:
         """The rows of a sample. False: they make no sense, and nothing was taken."""

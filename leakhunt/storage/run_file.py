@@ -233,9 +233,8 @@ class _Parts:
             case "result":
                 self.results[int(record["call"])] = record["value"]
             case "settle":
-                values = {str(name): int(size) for name, size in record["values"].items()}
-                step = _OLD_STEPS.get(record["step"], str(record["step"]))
-                self.readings.append(Reading(step, values, len(self.rows)))
+                step = _OLD_STEPS.get(record["step"], record["step"])
+                self.readings.append(checked(Reading(step, record["values"], len(self.rows))))
             case "finding":
                 self.findings.append(finding_of(record))
             case "phase":
@@ -344,42 +343,27 @@ def _plan(fields: Mapping[str, Any]) -> Plan:
 
 
 def _phase(record: Mapping[str, Any]) -> Phase:
-    if int(record["calls_per_sample"]) < 1 or min(record["first_sample"], record["samples"]) < 0:
+    known = dict(_fields(record, Phase.__dataclass_fields__))
+    phase = checked(Phase(**{**known, "purpose": Purpose(record["purpose"])}))
+    if phase.calls_per_sample < 1 or min(phase.first_sample, phase.samples) < 0:
         raise ValueError("a phase of no calls")
-    return Phase(
-        first_sample=int(record["first_sample"]),
-        samples=int(record["samples"]),
-        purpose=Purpose(record["purpose"]),
-        calls_per_sample=int(record["calls_per_sample"]),
-        collects=bool(record["collects"]),
-        pauses=bool(record.get("pauses", False)),
-    )
+    return phase
 
 
 def finding_of(record: Mapping[str, Any]) -> Finding:
     """A finding, from its record."""
-    return Finding(
-        instrument=Instrument(record["instrument"]),
-        sort=FindingKind(record["sort"]),
-        what=str(record["what"]),
-        calls=tuple(map(int, record["calls"])),
-        counts=tuple(map(int, record["counts"])),
-        sizes=tuple(map(int, record["sizes"])),
-        stack=tuple(
-            Frame(
-                str(frame["file"]),
-                int(frame["line"]),
-                str(frame["function"]),
-                str(frame["source"]),
-                Origin(frame["origin"]),
-            )
-            for frame in record["stack"]
-        ),
-        chain=tuple(map(str, record["chain"])),
-        key=str(record["key"]),
-        keeps=tuple(map(str, record["keeps"])),
-        facts={name: _fact(value) for name, value in record["facts"].items()},
-    )
+    known = dict(_fields(record, Finding.__dataclass_fields__))
+    known |= {name: tuple(record[name]) for name in ("calls", "counts", "sizes", "chain", "keeps")}
+    known["instrument"] = Instrument(record["instrument"])
+    known["sort"] = FindingKind(record["sort"])
+    known["stack"] = tuple(map(_frame, record["stack"]))
+    known["facts"] = {name: _fact(value) for name, value in record["facts"].items()}
+    return checked(Finding(**known))
+
+
+def _frame(record: Mapping[str, Any]) -> Frame:
+    known = dict(_fields(record, Frame.__dataclass_fields__))
+    return checked(Frame(**{**known, "origin": Origin(record["origin"])}))
 
 
 def _fact(recorded: Any) -> Any:

@@ -12,7 +12,7 @@ from conftest import TWO_SERIES, plan
 
 from leakhunt.amounts import Amount
 from leakhunt.errors import BadFile, CannotWrite, UsageError
-from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.run import Ending, Outcome, Phase, Purpose
 from leakhunt.model.series import Unit
 from leakhunt.storage import run_file as store
@@ -21,6 +21,10 @@ from leakhunt.text.language import speaking
 from leakhunt.text.message import message
 from leakhunt.text.record import fields_of
 
+FRAME = {
+    "file": "app.py", "line": 7, "function": "handle", "source": "kept.append(x)",
+    "origin": "yours",
+}  # fmt: skip
 GOLDEN = Path(__file__).parents[1] / "data" / "format-1.run.jsonl"
 
 
@@ -98,6 +102,10 @@ def test_a_damaged_line_in_the_middle_costs_only_itself(run_file: Path) -> None:
         {"record": "sample", "call": 3, "values": [1, 2**70]},
         {"record": "sample", "call": 0, "values": [1, 2]},
         {"record": "settle", "step": "end"},
+        {"record": "settle", "step": 5, "values": {"rss": 9}},
+        {"record": "settle", "step": "end", "values": {"rss": "9"}},
+        {"record": "settle", "step": "end", "values": {"rss": True}},
+        {"record": "settle", "step": "end", "values": {"rss": 2**63}},
         {"record": "note", "kind": 5},
         {"record": "note", "kind": "types", "growth": 5},
         {"record": "note", "kind": "types", "growth": [["list"]]},
@@ -309,7 +317,15 @@ def test_phases_say_how_the_samples_after_them_were_taken(run_file: Path) -> Non
 
 @pytest.mark.parametrize(
     "change",
-    [{"purpose": "play"}, {"samples": None}, {"calls_per_sample": 0}, {"first_sample": -1}],
+    [
+        {"purpose": "play"},
+        {"samples": None},
+        {"calls_per_sample": 0},
+        {"first_sample": -1},
+        {"samples": 2.5},
+        {"collects": "no"},
+        {"pauses": 1},
+    ],
 )
 def test_a_phase_that_makes_no_sense_is_counted_not_believed(
     run_file: Path, change: dict[str, Any]
@@ -346,6 +362,30 @@ def test_what_is_recorded_comes_back_as_messages(run_file: Path) -> None:
     assert (run.outcome, run.findings) == (outcome, (found,))
     assert run.notes[0]["caveats"] == (caveat,)
     assert run.damaged_lines == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"what": None}, {"counts": [0, True]}, {"sizes": [0, "8"]}, {"calls": [1, 2**63]},
+        {"chain": ["module", 5]}, {"keeps": "ab", "key": 7}, {"stack": [FRAME | {"line": "7"}]},
+        {"stack": [FRAME | {"file": None}]}, {"stack": [FRAME | {"origin": "theirs"}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_finding_that_makes_no_sense_is_counted_not_believed(
+    run_file: Path, change: dict[str, Any]
+) -> None:
+    frame = Frame("app.py", 7, "handle", "kept.append(x)", Origin.YOURS)
+    assert asdict(frame) == FRAME
+    found = Finding(
+        Instrument.TRACEMALLOC, FindingKind.SITE, "app.py:7", (1, 2), (0, 1), (0, 8), (frame,),
+        ("module app", "list"), "k", ("k",), {"apart": True},
+    )  # fmt: skip
+    line = {"record": "finding", **asdict(found)}
+    add(run_file, run_writer.encode(line) + run_writer.encode(line | change))
+    run = store.load(run_file)
+    assert (run.findings, run.damaged_lines) == ((found,), 1)
 
 
 @pytest.mark.parametrize("text", [5, {"message": "x"}, ["a"]], ids=str)
