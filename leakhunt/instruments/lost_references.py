@@ -15,7 +15,7 @@ import gc
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType
@@ -66,7 +66,8 @@ class Lost:
     kind: str
     callback: _Callback = NO_CALLBACK
     number: int = 0
-    calls: set[int] = field(default_factory=set)
+    calls: int = 0
+    last_call: int = 0
     example: Any = None
     earlier: Any = None
 
@@ -93,7 +94,7 @@ class LostReferences:
 
     def candidates(self) -> list[Lost]:
         """What was lost in every call that was looked at, as far as the call could tell."""
-        return [each for each in self._found.values() if len(each.calls) == self._number > 1]
+        return [each for each in self._found.values() if each.calls == self._number > 1]
 
     def found(self) -> list[Lost]:
         """Those that nothing refers to now either: asked last of all, it searches the process."""
@@ -101,6 +102,11 @@ class LostReferences:
         found = _still_lost(_still_lost(self.candidates(), _references), _known_or_hidden)
         earlier = {id(each.example): id(each.earlier) for each in found}
         return _still_lost(found, partial(_with_structs, earlier))
+
+    @property
+    def own(self) -> list[Any]:
+        """What of this process is only here because of the looking."""
+        return [self, vars(self), self.callers, self._found, *self._found, *self._found.values()]
 
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
@@ -122,8 +128,9 @@ class LostReferences:
             key = (raised.function, raised.file, raised.line, raised.kind, raised.callback)
             known = self._found.setdefault(key, raised)
             known.number += raised.number if known is not raised else 0
-            if self._number not in known.calls:
-                known.calls.add(self._number)
+            if known.last_call != self._number:
+                known.last_call = self._number
+                known.calls += 1
                 known.earlier = known.example
             known.example = raised.example
         return result

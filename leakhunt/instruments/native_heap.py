@@ -191,7 +191,7 @@ class BothHeaps:
         sites = sites_of(map(records_in, captures))
         keys = {key: str(number) for number, key in enumerate(sites)}
         feeding = _Feeding({keys[each]: (each[0], site.lines) for each, site in sites.items()})
-        yield from self._objects.findings(feeding.sites)
+        yield from self._objects.findings(feeding.sites, self._lost.own)
         objects = shared_objects(captures[-1]) if sites else SharedObjects(())
         shown = shown_stacks(sites, objects, self._places)
         by_key = {keys[key]: each for key, each in shown.items()}
@@ -310,7 +310,7 @@ class BothHeaps:
 
     def _lost_one(self, lost: Lost, owned: _Owned, size: int, keeps: tuple[str, ...]) -> Finding:
         """Objects of `size` bytes that a C function kept, in every call of the last window."""
-        calls = len(lost.calls)
+        calls = lost.calls
         function, distribution = owned
         caller = self._places.frame(lost.file, lost.line, lost.caller)
         return Finding(

@@ -95,6 +95,9 @@ class _Lengths:
         return np.where(self.names[places] == names, self.lengths[places], 0)
 
 
+_INSTRUMENTS = __name__.rpartition(".")[0]
+
+
 class Objects:
     """Counts at each mark; chains at the end."""
 
@@ -119,9 +122,7 @@ class Objects:
         if not is_collected:
             gc.collect()
         objects = gc.get_objects()
-        # A snapshot's tracebacks, and our lengths, are what the watching itself keeps.
-        own_kinds = (tracemalloc.Traceback, _Lengths)
-        objects = list(of_kinds(objects, lambda kind: kind not in own_kinds))
+        objects = list(of_kinds(objects, _is_watched))
         self._holders.mark(calls, objects)
         self._calls.append(calls)
         self._types.append(count_types(objects, self._instrument))
@@ -142,16 +143,19 @@ class Objects:
         self._holders.place()
         tracemalloc.stop()
 
-    def findings(self, sites: Sites | None = None) -> Iterator[Finding]:
+    def findings(
+        self, sites: Sites | None = None, without: Sequence[Any] = ()
+    ) -> Iterator[Finding]:
         """Containers with what they keep, types, autograd graphs, and who owns what is new.
 
-        `sites` name the tracebacks that `end_tracing` found. What nobody owns is `unowned` then.
+        `sites` name the tracebacks that `end_tracing` found; `without` are objects of another
+        instrument's own. What nobody owns is `unowned` then.
         """
         lengths = self._grown_lengths()
         found = self._looked_at(lengths, sites or _no_sites)
         # What we hold, too, has no single owner.
         self._newest.clear()
-        owned = self._owned(lengths, sites or _no_sites)
+        owned = self._owned(lengths, sites or _no_sites, without)
         for finding, name in found:
             share = owned.shares.get(name)
             facts = {"owns": round(share, 4)} if share is not None else {}
@@ -159,7 +163,9 @@ class Objects:
         self.unowned = owned.unowned
         yield from owned.findings
 
-    def _owned(self, lengths: Mapping[int, Sequence[int]], sites: Sites) -> Owned:
+    def _owned(
+        self, lengths: Mapping[int, Sequence[int]], sites: Sites, without: Sequence[Any]
+    ) -> Owned:
         try:
             own = (
                 self,
@@ -169,6 +175,7 @@ class Objects:
                 self._types,
                 self._nodes,
                 self._tracebacks,
+                *without,
             )
             return self._holders.found(lengths, sites, (*own, *self._lengths, *self._types))
         except Exception as error:  # objects may do anything when they are looked at
@@ -377,6 +384,12 @@ def _no_sites(traceback: tracemalloc.Traceback) -> Sequence[str]:
 
 def _rises(course: Sequence[int]) -> bool:
     return all(earlier < later for earlier, later in pairwise(course))
+
+
+def _is_watched(kind: type) -> bool:
+    """Whether objects of this type are not what the watching itself keeps."""
+    module = getattr(kind, "__module__", "")
+    return kind is not tracemalloc.Traceback and not str(module).startswith(_INSTRUMENTS)
 
 
 def count_types(objects: Sequence[Any], instrument: Instrument) -> Counter[str]:

@@ -320,6 +320,7 @@ def test_a_lost_argument_is_the_c_functions_and_not_the_callers(
     pytest.importorskip("memray")
     found = findings_of(lambda s, item: made.loses(item["body"][0]), tmp_path)
     assert [each.what for each in found if each.sort is FindingKind.LOST] == ["bytearray"]
+    assert [each.what for each in found if "leakhunt" in each.what] == []
     first = max(
         clusters(found, mappings=False, causes=catalogue()), key=lambda each: each.bytes_per_call
     )
