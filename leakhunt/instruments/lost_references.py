@@ -14,7 +14,7 @@ import dis
 import gc
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -96,10 +96,14 @@ class LostReferences:
         """What was lost in every call that was looked at, as far as the call could tell."""
         return [each for each in self._found.values() if each.calls == self._number > 1]
 
-    def found(self) -> list[Lost]:
-        """Those that nothing refers to now either: asked last of all, it searches the process."""
+    def found(self, candidates: Sequence[Lost] | None = None) -> list[Lost]:
+        """Those of the candidates (default: all) that nothing refers to now either.
+
+        Asked last of all: it searches the process.
+        """
         gc.collect()  # of the last watch, whose frame has it, what it saw
-        found = _still_lost(_still_lost(self.candidates(), _references), _known_or_hidden)
+        among = self.candidates() if candidates is None else list(candidates)
+        found = _still_lost(_still_lost(among, _references), _known_or_hidden)
         earlier = {id(each.example): id(each.earlier) for each in found}
         return _still_lost(found, partial(_with_structs, earlier))
 

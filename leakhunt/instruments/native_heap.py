@@ -180,11 +180,14 @@ class BothHeaps:
         marks = self._calls[: MEMRAY_WINDOWS + 1]
         if len(marks) < 2:
             return
-        traced = {id(each): object_traceback(each.example) for each in self._lost.candidates()}
+        candidates = self._lost.candidates()
+        traced = {id(each): object_traceback(each.example) for each in candidates}
+        # What is older than the tracing may be referred to once more each time, but does not grow.
+        new = [each for each in candidates if traced[id(each)] is not None]
         if tracemalloc.is_tracing():
             self._objects.end_tracing()
         lost = [
-            (each, traced[id(each)], sys.getsizeof(each.example)) for each in self._lost.found()
+            (each, traced[id(each)], sys.getsizeof(each.example)) for each in self._lost.found(new)
         ]
         self._lost.forget_examples()  # which we hold: they would be owned by nobody else
         captures = [self._file(window) for window in range(len(marks) - 1)]
