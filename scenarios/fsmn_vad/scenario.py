@@ -144,6 +144,36 @@ def cleaned(state: State, item: Path) -> Segments:
 
 
 @variant
+def streaming(state: State, item: Path) -> Segments:
+    """In pieces of 600 ms with a cache; one session for the whole run."""
+    stream = state.stream
+    began_ms = stream.heard_ms
+    sound = np.concatenate([stream.rest, audio.decoded(item)])
+    stream.heard_ms += len(sound) * 1000 // audio.RATE_HZ - stream.rest_ms
+    segments: Segments = []
+    for first in range(0, len(sound) - STREAM_SAMPLES + 1, STREAM_SAMPLES):
+        piece = sound[first : first + STREAM_SAMPLES]
+        for start, end in _detect(
+            state, piece, cache=stream.cache, is_final=False, chunk_size=STREAM_MS
+        ):
+            if start >= 0:
+                stream.open_since = start
+            if end >= 0 and stream.open_since is not None:
+                segments.append([stream.open_since, end])
+                stream.open_since = None
+    # As a client does: what does not fill a piece waits for more. A copy, so that the whole clip
+    # is not kept by a view of its last half second.
+    stream.rest = sound[len(sound) // STREAM_SAMPLES * STREAM_SAMPLES :].copy()
+    if stream.open_since is not None:
+        segments.append([stream.open_since, stream.heard_ms])
+    return [
+        [max(start, began_ms) - began_ms, end - began_ms]
+        for start, end in segments
+        if end > began_ms
+    ]
+
+
+@variant
 def reset_after(state: State, item: Path) -> Segments:
     """naive, then the clear_cache() of the report: model.eval(), and the preprocessor reset."""
     try:
@@ -192,36 +222,6 @@ def fixed_shape(state: State, item: Path) -> Segments:
     padded = np.concatenate([sound, state.noise[: max(missing, 0)]])
     return [
         [start, min(end, length_ms)] for start, end in _detect(state, padded) if start < length_ms
-    ]
-
-
-@variant
-def streaming(state: State, item: Path) -> Segments:
-    """In pieces of 600 ms with a cache; one session for the whole run."""
-    stream = state.stream
-    began_ms = stream.heard_ms
-    sound = np.concatenate([stream.rest, audio.decoded(item)])
-    stream.heard_ms += len(sound) * 1000 // audio.RATE_HZ - stream.rest_ms
-    segments: Segments = []
-    for first in range(0, len(sound) - STREAM_SAMPLES + 1, STREAM_SAMPLES):
-        piece = sound[first : first + STREAM_SAMPLES]
-        for start, end in _detect(
-            state, piece, cache=stream.cache, is_final=False, chunk_size=STREAM_MS
-        ):
-            if start >= 0:
-                stream.open_since = start
-            if end >= 0 and stream.open_since is not None:
-                segments.append([stream.open_since, end])
-                stream.open_since = None
-    # As a client does: what does not fill a piece waits for more. A copy, so that the whole clip
-    # is not kept by a view of its last half second.
-    stream.rest = sound[len(sound) // STREAM_SAMPLES * STREAM_SAMPLES :].copy()
-    if stream.open_since is not None:
-        segments.append([stream.open_since, stream.heard_ms])
-    return [
-        [max(start, began_ms) - began_ms, end - began_ms]
-        for start, end in segments
-        if end > began_ms
     ]
 
 

@@ -100,8 +100,8 @@ def test_the_built_in_scenarios_are_there() -> None:
     assert {"fsmn-vad", "null"} <= names.keys()
     fsmn_vad = names["fsmn-vad"]
     assert [variant.name for variant in fsmn_vad.variants] == [
-        "naive", "cleaned", "reset-after", "preloaded", "all-fixes", "chunked", "fixed-shape",
-        "streaming", "kept-cuda-cache",
+        "naive", "cleaned", "streaming", "reset-after", "preloaded", "all-fixes", "chunked",
+        "fixed-shape", "kept-cuda-cache",
     ]  # fmt: skip
     assert fsmn_vad.extra == "fsmn-vad"
     assert all(variant.summary for variant in fsmn_vad.variants)
