@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import atexit
 import functools
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         if "integration" not in item.path.parts or _shares_a_fixture(item):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
     return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test that is marked so runs in a forked child: what it leaves in memory ends with that."""
+    if pyfuncitem.get_closest_marker("in_a_fork") is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    given = {name: pyfuncitem.funcargs[name] for name in names}
+    fork = multiprocessing.get_context("fork")
+    answer, report = fork.Pipe(duplex=False)
+    child = fork.Process(
+        target=_reported, args=(functools.partial(pyfuncitem.obj, **given), report)
+    )
+    child.start()
+    report.close()
+    try:
+        outcome, text = answer.recv()
+    except EOFError:
+        outcome, text = "failed", "the child ended without an answer"
+    child.join()
+    if outcome == "skipped":
+        pytest.skip(text)
+    assert outcome == "passed", f"{text} (exit code {child.exitcode})"
+    return True
+
+
+def _reported(test: Callable[[], object], report: Connection) -> None:
+    try:
+        test()
+    except pytest.skip.Exception as skipped:
+        report.send(("skipped", str(skipped)))
+    except BaseException:
+        report.send(("failed", traceback.format_exc()))
+    else:
+        report.send(("passed", ""))
 
 
 def _shares_a_fixture(item: pytest.Item) -> bool:

@@ -35,6 +35,9 @@ from leakhunt.instruments.lost_references import LostReferences
 from leakhunt.instruments.native_frames import has_lines
 from leakhunt.model.attribution import FindingKind, Instrument, Origin
 
+# What C code loses, and the structs of these tests, would stay in the process of all later tests.
+pytestmark = pytest.mark.in_a_fork
+
 SOURCE = """
 #include <Python.h>
 static PyObject *loses(PyObject *self, PyObject *given) {
