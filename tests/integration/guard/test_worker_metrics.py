@@ -61,6 +61,8 @@ def test_each_scrape_tells_every_worker_that_lives(
     with running(name, tmp_path / "log") as port:
         until(lambda: len(told(port, "leakhunt_guard_rss_bytes")) == 2)
         answered = [get(port).partition(" ")[0] for _ in range(REQUESTS)]
+        # A request is counted when its worker has ended it, just after its answer is here.
+        until(lambda: sum(told(port, "leakhunt_guard_requests_total").values()) == REQUESTS)
         scrapes = [told(port, "leakhunt_guard_requests_total") for _ in range(8)]
         for scrape in scrapes:  # whoever was asked
             assert scrape == {pid: answered.count(pid) for pid in scrape}
