@@ -34,7 +34,7 @@ from leakhunt.storage.run_file import finding_of
 from leakhunt.text.message import Message, Text, message
 
 _FRAMES = 12
-# What tracing costs is set beside so many seconds without it.
+# How long the CPU use without tracing is measured, to compare with that under tracing.
 _UNTRACED_SECONDS = 3.0
 # How the report on a run knows the capture of its longest stretch.
 _CAPTURE = ".0.memray.bin"

@@ -54,7 +54,7 @@ class PredictedPeak:
 
 @dataclass(frozen=True, slots=True)
 class PeakHolder:
-    """A place that holds `size_bytes`, in so many `blocks`, when the calls hold most.
+    """A place that holds `size_bytes` in `blocks` blocks when the calls hold most.
 
     `whole_bytes` are all that they hold then, beside what was there before. `place` is the
     innermost line of Python, or a native function where there is none; `caller` the innermost line

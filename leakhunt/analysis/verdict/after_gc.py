@@ -29,8 +29,8 @@ _LEVEL_SHARE = 0.5
 _MIN_GROWING_PIECES = 3
 # The part of the tolerance that is clearly less than it.
 _CLEARLY_LESS = 0.5
-# Growth in every one of so many segments between checks, which each are half as long again as the
-# one before, is a leak.
+# Growth in each of this many segments between interim checks is a leak; each segment is half as
+# long again as the one before.
 _STEADY_PIECES = 4
 # Garbage recurs from this number of objects per call on: what is made once leaves some as well.
 _RECURRING_OBJECTS = 0.01
@@ -201,7 +201,7 @@ def _leak_without_garbage(trend: Trend, remaining: Remains, work: Work) -> Trend
 
 
 def _is_steady(remaining: Remains, tolerance: float) -> bool:
-    """Whether growth showed evenly between so many checks that garbage need not be waited out."""
+    """Whether growth was even over enough interim checks: garbage need not be waited out."""
     least, most = min(remaining.pieces), max(remaining.pieces)
     return (
         len(remaining.pieces) >= _STEADY_PIECES

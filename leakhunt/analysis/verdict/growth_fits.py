@@ -21,7 +21,7 @@ _Floats = NDArray[np.float64]
 
 # Fewer samples say nothing of what comes.
 MIN_POINTS = 24
-# Medians of so many segments are fitted, so that noise within one counts little.
+# Number of segments whose medians are fitted: noise within a segment counts little.
 _SEGMENTS = 24
 _MIN_SEGMENTS = 9
 _FITTED_SHARE = 2 / 3

@@ -44,7 +44,7 @@ _LEAKING_SEGMENT_SHARE = 0.5
 # ... and they come as fast at the end as this share of their pace after the first samples: torch
 # and funasr make ever fewer objects for hundreds of calls.
 _LASTING_SHARE = 0.4
-# The first looks leave so many blocks of their own, and no more.
+# The most blocks that the interim checks themselves leave.
 BLOCKS_OF_LOOKING = 32
 
 

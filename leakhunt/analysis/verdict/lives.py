@@ -50,8 +50,8 @@ _A_BLOCK = 80
 # A life that is cut short by the end of the watch, or is much shorter than others, has no say in
 # what the mean life looks like.
 _SHORT_SHARE = 0.5
-# A daily cycle is taken out where so many days are seen, at so many samples a day at least, and
-# where it is this share of what moves around the lines.
+# Days and samples a day that removing a daily cycle needs, and the least share of the residual
+# variance that the cycle must have.
 _DAY = 86_400.0
 # Growth of this share of what a process takes in a day takes months to be seen by anybody.
 _UNIMPORTANT_A_DAY = 0.01
@@ -59,7 +59,7 @@ _MIN_DAYS = 2.0
 _MIN_A_DAY = 12
 _HARMONICS = 4
 _MIN_DAILY_SHARE = 0.3
-# The cycle of a day is at most so many times as strong as that of all days.
+# The most that the cycle of one day may exceed that of all days, as a ratio.
 _STRONGEST = 2.0
 # What a life may do by its age, beside growing: time constants of warm-ups and caches.
 _WARM_UP_SECONDS = (600.0, 3600.0, 6 * 3600.0, 86_400.0)

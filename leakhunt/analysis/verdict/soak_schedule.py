@@ -46,8 +46,8 @@ PLAIN = 4
 USUAL_SECONDS = 450.0
 # Of a number of requests or a duration that is asked for, at most this share is warm-up.
 MAX_WARM_UP_SHARE = 0.25
-# So many samples where a number of requests or a duration is asked for: enough for the last check
-# and the warm-up.
+# Samples of a soak with a given number of requests or duration: enough for the warm-up and the
+# last interim check.
 WANTED_SAMPLES = INTERIM_CHECKS[-1] + MAX_WARM_UP_STEPS * WARM_UP_STEP
 
 
