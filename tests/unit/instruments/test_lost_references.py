@@ -336,6 +336,19 @@ def test_a_lost_argument_is_the_c_functions_and_not_the_callers(
     )
 
 
+def test_what_is_older_than_the_tracing_does_not_grow(made: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("memray")
+    old = bytearray(3000)
+
+    def call(state: Any, item: Any) -> None:
+        again = old
+        made.loses(again)
+
+    assert [each.kind for each in looked_at(call, request).found()] == ["bytearray"]
+    found = findings_of(call, tmp_path)
+    assert [each.what for each in found if each.sort is FindingKind.LOST] == []
+
+
 def result() -> bytearray:
     return bytearray(3000)
 
