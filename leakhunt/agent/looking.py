@@ -492,7 +492,7 @@ def _way(addresses: Sequence[int], starts: Mapping[int, Any]) -> list[Any]:
 
 def facts() -> dict[str, Any]:
     """What is to know of this Python."""
-    import tracemalloc
+    import _tracemalloc
 
     return {
         "version": sys.version.split()[0],
@@ -504,7 +504,7 @@ def facts() -> dict[str, Any]:
         "gc_enabled": gc.isenabled(),
         "gc_threshold": list(gc.get_threshold()),
         "frozen": gc.get_freeze_count(),
-        "tracing": tracemalloc.is_tracing(),
+        "tracing": _tracemalloc.is_tracing(),
     }
 
 

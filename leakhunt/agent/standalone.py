@@ -234,11 +234,21 @@ def visit(name: str, token: str, source: tuple[int, int, int] = (0, 0, 0)) -> No
 def _host(asker: socket.socket) -> None:
     """Answer an asker that may bring words of its own."""
     words = _words()
-    space: dict[str, Any] = {"__name__": "leakhunt_visitor", "__file__": FILE}
+    import_unforked = globals()["import_unforked"]  # of `importing`, which came before us
+    space: dict[str, Any] = {
+        "__name__": "leakhunt_visitor",
+        "__file__": FILE,
+        "import_unforked": import_unforked,
+    }
 
     def load(text: str) -> dict[str, int]:
-        """Run a source text; the words that its `WORDS` defines can be said from then on."""
-        exec(compile(json.loads(text), FILE, "exec"), space)  # noqa: S102
+        """Run a source text; the words that its `WORDS` defines can be said from then on.
+
+        `text` (JSON) has the modules that it imports, and itself.
+        """
+        names, source = json.loads(text)
+        import_unforked(*names)
+        exec(compile(source, FILE, "exec"), space)  # noqa: S102
         words.update(space.get("WORDS", {}))
         return {}
 

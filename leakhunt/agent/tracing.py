@@ -9,6 +9,7 @@ It imports the standard library only, as `standalone` does; memray when it is as
 
 from __future__ import annotations
 
+import _tracemalloc  # tracemalloc itself imports much
 import atexit
 import contextlib
 import importlib
@@ -35,6 +36,7 @@ _CRITICAL = 50
 _MEMORY = "leakhunt-trace"
 # What memray is made of, and what it imports that is not of the standard library.
 _MEMRAY = "memray"
+_TRACEMALLOC = "tracemalloc"
 _NEEDED = (_MEMRAY, "rich", "typing_extensions")
 # They have profile functions of their own, which memray's would replace; cProfile's is another
 # kind from Python 3.12 on.
@@ -73,6 +75,8 @@ _FORKS_NAME = "_leakhunt_forks"
 # The tracker at work, the memory of its capture, and what else it changes for good.
 _trackers: list[tuple[Any, int, Any]] = []
 _tracing: list[bool] = []
+if "import_unforked" not in globals():  # imported, not sent
+    from leakhunt.agent.importing import import_unforked
 
 
 def tracer(order: str) -> dict[str, Any]:
@@ -93,7 +97,7 @@ def tracer(order: str) -> dict[str, Any]:
     has_loaded = not was_loaded and _MEMRAY in sys.modules
     stays = max(_rss_bytes() - before, 1) if has_loaded else 0
     if against is not None:
-        tool = "" if against[0] == "busy" else "tracemalloc"
+        tool = "" if against[0] == "busy" else _TRACEMALLOC
         return {"tool": tool, "why": against[0], "detail": against[1], "stays": stays}
     memray: Any = sys.modules[_MEMRAY]
     own = os.path.dirname(os.path.dirname(memray.__file__))  # noqa: PTH120 - no pathlib here
@@ -112,9 +116,7 @@ def _rss_bytes() -> int:
 
 def _against_memray() -> tuple[str, str] | None:
     """Why memray may not trace this process, were it there."""
-    import tracemalloc
-
-    if tracemalloc.is_tracing():
+    if _tracemalloc.is_tracing():
         return "tracing", ""
     if not hasattr(os, "memfd_create"):
         return "no-memory-file", ""
@@ -139,7 +141,7 @@ def _loaded(folder: str, suffix: str) -> tuple[str, str] | None:
     """Load memray, the process's own or a borrowed one; why that cannot be done."""
     try:
         if importlib.util.find_spec(_MEMRAY) is not None:
-            importlib.import_module(_MEMRAY)
+            import_unforked(_MEMRAY)
             _silence()
         elif not folder:
             return "missing", ""
@@ -172,8 +174,7 @@ def _borrow(folder: str) -> None:
     finder: Any = types.SimpleNamespace(find_spec=find_spec)
     sys.meta_path.append(finder)
     try:
-        importlib.import_module(_MEMRAY)
-        importlib.import_module("memray.reporters.module_tools")  # a tracker imports it
+        import_unforked(_MEMRAY, "memray.reporters.module_tools")  # which a tracker imports
     finally:
         sys.meta_path.remove(finder)
         for name in [each for each in sys.modules if each.partition(".")[0] in _NEEDED[1:]]:
@@ -216,26 +217,29 @@ def _timed(longest: list[float], step: Callable[[], Any]) -> Any:
         longest[0] = max(longest[0], time.perf_counter() - since)
 
 
-def _forks() -> dict[str, Any]:
-    """The namespace of what the process does when it forks, from the first trace on."""
-    import tracemalloc
+def _forks(tool: str) -> dict[str, Any]:
+    """The namespace of what the process does when it forks, from the first trace by a tool on.
 
-    known: dict[str, Any] | None = getattr(tracemalloc, _FORKS_NAME, None)
-    if known is None:
-        known = {"__name__": "leakhunt_forks"}
-        exec(_FORKS, known)  # noqa: S102 - functions that outlive this visit
+    In a child, memray's own hook comes first: ours is there after memray is loaded.
+    """
+    made: dict[str, dict[str, Any]] = vars(sys).setdefault(_FORKS_NAME, {})
+    if tool not in made:
+        made[tool] = {"__name__": "leakhunt_forks"}
+        exec(_FORKS, made[tool])  # noqa: S102 - functions that outlive this visit
         os.register_at_fork(
-            before=known["before"],
-            after_in_parent=known["after"],
-            after_in_child=known["in_child"],
+            before=made[tool]["before"],
+            after_in_parent=made[tool]["after"],
+            after_in_child=made[tool]["in_child"],
         )
-        setattr(tracemalloc, _FORKS_NAME, known)
-    return known
+    return made[tool]
 
 
 def _start_memray(frames: int) -> None:
     memray: Any = sys.modules[_MEMRAY]
-    memory = os.memfd_create(_MEMORY, os.MFD_CLOEXEC)
+    forks = _forks(_MEMRAY)
+    with forks["lock"]:
+        memory = os.memfd_create(_MEMORY, os.MFD_CLOEXEC)
+        forks["undo"] = lambda: _close(memory)
     try:
         made = memray.Tracker(
             destination=memray.FileDestination(
@@ -247,25 +251,25 @@ def _start_memray(frames: int) -> None:
             file_format=memray.FileFormat.AGGREGATED_ALLOCATIONS,
         )
         naming = vars(threading.Thread).get("_set_os_name")
-        forks = _forks()
         with forks["lock"]:
             made.__enter__()
             _trackers.append((made, memory, naming))
             forks["undo"] = _rid_of_memray
             atexit.register(_stop_memray)
     except BaseException:
-        os.close(memory)
+        _let_go(memory)
         raise
 
 
 def _stop_memray() -> int | None:
     """Stop it, if it is at work; the memory of its capture."""
-    forks = _forks()
+    forks = _forks(_MEMRAY)
     with forks["lock"]:
         if not _trackers:
             return None
-        forks["undo"] = None
-        return _exit_memray()
+        memory = _exit_memray()
+        forks["undo"] = lambda: _close(memory)
+        return memory
 
 
 def _exit_memray() -> int:
@@ -284,6 +288,11 @@ def _rid_of_memray() -> None:
     nowhere = memray.FileDestination(os.devnull, overwrite=True)
     with memray.Tracker(destination=nowhere, trace_python_allocators=True):
         pass  # its end takes all hooks away
+    _close(memory)
+
+
+def _close(memory: int) -> None:
+    """In a forked child: memray has a descriptor of its own for the same memory."""
     ours = os.fstat(memory)
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - no pathlib in a child
         with contextlib.suppress(OSError):
@@ -305,39 +314,37 @@ def _memray_result(longest: list[float]) -> Iterator[bytes]:
 
 
 def _let_go(memory: int) -> None:
-    """A forked child may have the descriptor as well: nothing stays in it."""
-    with contextlib.suppress(OSError):
-        os.ftruncate(memory, 0)
-    os.close(memory)
+    """What a child without Python's hooks of forks still has of it is empty."""
+    forks = _forks(_MEMRAY)
+    with forks["lock"]:
+        forks["undo"] = None
+        with contextlib.suppress(OSError):
+            os.ftruncate(memory, 0)
+        os.close(memory)
 
 
 def _start_tracemalloc(frames: int) -> None:
     """Switch it on; it was on before: its frames stay as they are."""
-    import tracemalloc
-
-    forks = _forks()
+    forks = _forks(_TRACEMALLOC)
     with forks["lock"]:
-        if not tracemalloc.is_tracing():
-            tracemalloc.start(frames)
+        if not _tracemalloc.is_tracing():
+            _tracemalloc.start(frames)
             _tracing.append(True)
-            forks["undo"] = tracemalloc.stop
+            forks["undo"] = _tracemalloc.stop
 
 
 def _stop_tracemalloc() -> None:
-    import tracemalloc
-
-    forks = _forks()
+    forks = _forks(_TRACEMALLOC)
     with forks["lock"]:
         if _tracing:
             _tracing.clear()
             forks["undo"] = None
-            tracemalloc.stop()
+            _tracemalloc.stop()
 
 
 def _tracemalloc_result(longest: list[float]) -> Iterator[bytes]:
-    import tracemalloc
-
-    snapshot = _timed(longest, tracemalloc.take_snapshot)
+    import_unforked(_TRACEMALLOC)
+    snapshot = _timed(longest, sys.modules[_TRACEMALLOC].take_snapshot)
     untrace()
     time.sleep(0)
     found = snapshot.statistics("traceback")
@@ -366,6 +373,6 @@ def end() -> None:
 
 _WAYS: dict[str, tuple[Callable[[int], None], Callable[[list[float]], Iterator[bytes]]]] = {
     _MEMRAY: (_start_memray, _memray_result),
-    "tracemalloc": (_start_tracemalloc, _tracemalloc_result),
+    _TRACEMALLOC: (_start_tracemalloc, _tracemalloc_result),
 }
 WORDS = {"tracer": tracer, "traced": traced, "untrace": untrace}

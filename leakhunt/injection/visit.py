@@ -6,6 +6,7 @@ with attached(target) as visit:
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import json
 import os
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from leakhunt.agent import standalone
+from leakhunt.agent import importing, standalone
 from leakhunt.errors import MissingRequirement, ScenarioFailed, UsageError
 from leakhunt.injection.target import VisitTarget, gone
 from leakhunt.injection.ways import Way, brought_in, first_way
@@ -36,8 +37,18 @@ _END_SECONDS = 10.0
 _LENGTH = struct.Struct("<I")
 _NEW_NET = 0x40000000  # CLONE_NEWNET of setns(2)
 _CALLED = "leakhunt_visit"
-# In a thread of its own: it takes some milliseconds.
-_BEGIN = f"exec(compile(SOURCE, {standalone.FILE!r}, 'exec'))"
+# In a thread of its own: it takes some milliseconds. A module that is not there fails where it is
+# needed.
+_BEGIN = f"""
+exec(compile(IMPORTING, {standalone.FILE!r}, 'exec'))
+try:
+    import_unforked(*MODULES)
+except ImportError:
+    pass
+exec(compile(SOURCE, {standalone.FILE!r}, 'exec'))
+"""
+# What the agent imports below its head.
+_LATER = ("_ctypes",)
 
 
 class Visit:
@@ -80,7 +91,7 @@ class Visit:
 
     def load(self, source: str) -> None:
         """Bring further words: source text that defines `WORDS`; what its `end` does comes last."""
-        self.ask(f"load {json.dumps(source)}")
+        self.ask(f"load {json.dumps([_modules(source), source])}")
 
     @property
     def line(self) -> socket.socket:
@@ -185,10 +196,22 @@ def _name(target: VisitTarget) -> str:
 def _text(name: str, token: str, place: tuple[int, int, int]) -> bytes:
     """One expression, which leaves no name where it is run, and starts a thread at once."""
     source = Path(standalone.__file__).read_text(encoding="utf-8")
-    order = f"'ORDER': {(name, token, place)!r}, 'SOURCE': {source!r}"
-    space = f"{{'__name__': {_CALLED!r}, {order}}}"
-    text = f"__import__('_thread').start_new_thread(exec, ({_BEGIN!r}, {space}))\n"
+    space = {
+        "__name__": _CALLED,
+        "ORDER": (name, token, place),
+        "IMPORTING": Path(importing.__file__).read_text(encoding="utf-8"),
+        "MODULES": (*_modules(source), *_LATER),
+        "SOURCE": source,
+    }
+    text = f"__import__('_thread').start_new_thread(exec, ({_BEGIN!r}, {space!r}))\n"
     return text.encode("ascii", "backslashreplace")  # whatever the encoding is there
+
+
+def _modules(source: str) -> list[str]:
+    """What a source text imports at its head."""
+    body = ast.parse(source).body
+    names = [alias.name for each in body if isinstance(each, ast.Import) for alias in each.names]
+    return names + [str(each.module) for each in body if isinstance(each, ast.ImportFrom)]
 
 
 def _come(listener: socket.socket) -> socket.socket | None:

@@ -78,7 +78,7 @@ def child():
 
 print("ready", flush=True)
 while True:
-    time.sleep(0.3)
+    time.sleep(0.01)
     number = os.fork()
     if not number:
         child()
@@ -209,7 +209,7 @@ def test_a_child_that_is_forked_meanwhile_has_nothing_of_it(tmp_path: Path, memr
         assert made.stdout is not None
         children = [json.loads(line) for line in made.stdout.read().splitlines()]
     assert result.report.trace is not None and result.report.trace.cost is not None
-    assert len(children) > 8
+    assert len(children) > 30
     for each in children:
         assert set(each["profile"]) == {"None"}
         assert each["thread"] == each["memory"] == []

@@ -16,6 +16,7 @@ import pytest
 from conftest import wait_until
 
 from leakhunt.agent import standalone
+from leakhunt.injection.visit import _text
 from leakhunt.service.agent_client import ListeningAgents
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
@@ -112,13 +113,12 @@ def test_forked_processes_listen_each_for_itself() -> None:
 
 def visiting(name: str, token: str) -> str:
     """Code that has a visitor brought into it, and prints what is left of it at the end."""
-    text = SOURCE.read_text(encoding="utf-8")
-    space = f"{{'__name__': 'leakhunt_visit', 'ORDER': ({name!r}, {token!r})}}"
+    text = _text(name, token, (0, 0, 0)).decode()
     return (
         "import os, sys, time, json, socket, re, _thread, _ctypes\n"
         "def state(): return [len(os.listdir('/proc/self/fd')), len(os.listdir('/proc/self/task'))]"
         "\nbefore = state()\n"
-        f"_thread.start_new_thread(exec, ({text!r}, {space}))\n"
+        f"{text}"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "deadline = time.monotonic() + 20\n"
@@ -170,7 +170,7 @@ def test_a_visitor_answers_the_one_that_knows_the_token_and_leaves_nothing() -> 
             thread = json.loads(file.readline())["thread"]
             assert Path(f"/proc/{made.pid}/task/{thread}").exists()
             code = "def twice(text): return {'n': 2 * int(text)}\nWORDS = {'twice': twice}"
-            file.write(f"load {json.dumps(code)}\n".encode())
+            file.write(f"load {json.dumps([[], code])}\n".encode())
             file.flush()
             assert json.loads(file.readline()) == {}
             file.write(b"twice 21\nnumbers\n")

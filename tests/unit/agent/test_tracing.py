@@ -14,7 +14,7 @@ from typing import Any
 import memray
 import pytest
 
-from leakhunt.agent import tracing
+from leakhunt.agent import importing, tracing
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="attach needs Linux")
 SOURCE = Path(tracing.__file__)
@@ -26,7 +26,10 @@ BY_TRACEMALLOC = {"tool": "tracemalloc", "seconds": 0.3, "frames": 5}
 
 def told(code: str, *options: str) -> Any:
     """What a process says that has run `code`, in which the agent's words are `agent`."""
-    begin = f"import json, runpy, sys\nagent = runpy.run_path({str(SOURCE)!r})\n"
+    begin = (
+        f"import json, runpy, sys\nfirst = runpy.run_path({importing.__file__!r})\n"
+        f"agent = runpy.run_path({str(SOURCE)!r}, first)\n"
+    )
     done = subprocess.run(
         [sys.executable, *options, "-c", begin + code],
         capture_output=True, text=True, check=False, timeout=60,
