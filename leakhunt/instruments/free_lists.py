@@ -8,6 +8,7 @@ the second one retains. A full collection empties all of these lists.
 from __future__ import annotations
 
 import gc
+import sys
 from typing import Any
 
 from leakhunt.instruments import Call
@@ -16,16 +17,25 @@ from leakhunt.instruments import Call
 _OF_THE_INTERPRETER = 1_000
 
 
+def may_freeze() -> bool:
+    """Whether this process survives that its objects are frozen.
+
+    A thread that used greenlets and ends asks the collector who refers to its main greenlet, and
+    frees that where nobody is found: frozen objects are not (`gc.get_referrers`; greenlet 3.5).
+    """
+    return "greenlet" not in sys.modules
+
+
 class FreeLists:
     """While it is on, empties them before each call, for a look at the objects made since the last.
 
-    Where the process has frozen objects itself, which nobody may give back to the collector, a
-    look at all that are not frozen.
+    Where the process has frozen objects itself, which nobody may give back to the collector, or
+    where none may be frozen, a look at all that are not frozen.
     """
 
     def __init__(self) -> None:
         self.is_on = False
-        self._has_frozen = self._is_asked = self._may_freeze = False
+        self._has_frozen = self._is_asked = self._is_ours = False
 
     def wrapped(self, call: Call) -> Call:
         """The call, with empty free lists before it while it is on."""
@@ -38,11 +48,13 @@ class FreeLists:
         return called
 
     def _empty(self) -> None:
+        if not may_freeze():
+            self.thaw()
         gc.collect()
         if not self._is_asked:  # once: the interpreter counts them one by one
             self._is_asked = True
-            self._may_freeze = gc.get_freeze_count() <= _OF_THE_INTERPRETER
-        if self._may_freeze:
+            self._is_ours = gc.get_freeze_count() <= _OF_THE_INTERPRETER
+        if self._is_ours and may_freeze():
             gc.freeze()
             self._has_frozen = True
 

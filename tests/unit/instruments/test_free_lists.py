@@ -85,3 +85,44 @@ def test_a_collection_empties_the_free_list_of_floats() -> None:
     )
     freed_at_once, freed = map(int, done.stdout.split())
     assert freed >= freed_at_once + 40
+
+
+def test_no_greenlet_is_freed_that_is_in_use() -> None:
+    """The main greenlet of a thread that ends: greenlet asks the collector who refers to it."""
+    pytest.importorskip("greenlet")
+    code = """
+        import gc, threading
+        import greenlet
+        from leakhunt.instruments.free_lists import FreeLists
+
+        kept = []
+
+        def worked(go):
+            kept.append(greenlet.getcurrent())
+            ready.release()
+            go.wait()
+
+        lists = FreeLists()
+        lists.is_on = True
+        called = lists.wrapped(lambda state, item: None)
+        ready = threading.Semaphore(0)
+        for _ in range(20):
+            go = threading.Event()
+            thread = threading.Thread(target=worked, args=(go,))
+            thread.start()
+            ready.acquire()
+            called(None, None)
+            go.set()
+            thread.join()
+            called(None, None)
+            [str(number) for number in range(1000)]
+        lists.thaw()
+        kept.clear()
+        for _ in range(5):
+            gc.collect()
+            made = [{number: [number]} for number in range(5000)]
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

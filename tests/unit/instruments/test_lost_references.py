@@ -31,6 +31,7 @@ from leakhunt.analysis.attribution.clusters import clusters
 from leakhunt.analysis.attribution.known_causes import catalogue
 from leakhunt.instruments import InstrumentedRun, instrument_for
 from leakhunt.instruments.frames import Places
+from leakhunt.instruments.free_lists import may_freeze
 from leakhunt.instruments.lost_references import LostReferences
 from leakhunt.instruments.native_frames import has_lines
 from leakhunt.model.attribution import FindingKind, Instrument, Origin
@@ -169,7 +170,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 @pytest.fixture(autouse=True)
 def without_pytests_objects() -> Iterator[None]:
     """What pytest and the tests before have left is searched otherwise, and slow."""
-    gc.freeze()
+    if may_freeze():
+        gc.freeze()
     yield
     gc.unfreeze()
 
