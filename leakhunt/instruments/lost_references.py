@@ -39,6 +39,9 @@ _MOST_REFERENCES = 1 << 24
 # loop does the same again and again.
 _MOST_C_CALLS = 50_000
 _MOST_OF_A_PLACE = 50
+# What follows an instruction in the code, and no instruction.
+_CACHE = dis.opmap["CACHE"]
+_INSTRUCTION_BYTES = 2
 # Their methods keep what they are given where everybody can see it.
 _CONTAINERS = (list, dict, set, deque, tuple, type, str, bytes)
 
@@ -326,6 +329,8 @@ def _lost(place: _Place, each: Any, number: int, callback: _Callback = NO_CALLBA
 def _is_calling(frame: FrameType) -> bool:
     """Whether a frame is at a call as it is written, which may be one of Python code."""
     code, at = frame.f_code.co_code, frame.f_lasti
+    while at > 0 and code[at] == _CACHE:  # before Python 3.15, it is at the last of a call's own
+        at -= _INSTRUCTION_BYTES
     return 0 <= at < len(code) and "CALL" in dis.opname[code[at]]
 
 

@@ -32,9 +32,8 @@ class _BehindFields:
 
     def untold_as_in(self, others: Sequence[_BehindFields]) -> int:
         """How many words that it does not tell of are as far away in another one of the type."""
-        own = Counter(self.links)
-        alike = ((own & Counter(each.links)).total() for each in others if each.kind is self.kind)
-        return max(max(alike, default=0) - self.told, 0)
+        alike = (len(each.links) for each in others if each.kind is self.kind)
+        return max(min(len(self.links), max(alike, default=0)) - self.told, 0)
 
 
 class ReferencesTo:

@@ -760,8 +760,8 @@ def test_what_is_lost_beside_objects_that_structs_hold_is_told(
         made.loses(lost)
 
     found = looked_at(call, request).found()
-    assert [(each.line, each.number) for each in found] == [
-        (call.__code__.co_firstlineno + (5 if make_body is Body else 4), 5)
+    assert [(each.function, each.line, each.number) for each in found] == [
+        ("_loses.loses", call.__code__.co_firstlineno + 5, 5)
     ]
 
 
