@@ -51,7 +51,8 @@ def test_a_child_that_is_forked_meanwhile_imports_the_same(
     tmp_path: Path, how: str, code: int
 ) -> None:
     (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
-    words = [sys.executable, "-I", "-c", FORKING.replace("HOW", how), str(tmp_path)]
+    # From Python 3.12 on, a fork beside another thread is warned of.
+    words = [sys.executable, "-I", "-W", "ignore", "-c", FORKING.replace("HOW", how), str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == (f"{code}\n", "")
 

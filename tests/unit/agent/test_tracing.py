@@ -35,7 +35,8 @@ def told(code: str, *options: str) -> Any:
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert not done.stderr
+    # Where the code loads memray itself: of an interpreter that has an entry of its own for malloc.
+    assert all(line.startswith("Memray WARNING: Correcting") for line in done.stderr.splitlines())
     return json.loads(done.stdout.splitlines()[-1])
 
 
