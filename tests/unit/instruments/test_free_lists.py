@@ -90,7 +90,7 @@ def test_a_collection_empties_the_free_list_of_floats() -> None:
 
 def test_no_greenlet_is_freed_that_is_in_use() -> None:
     """The main greenlet of a thread that ends: greenlet asks the collector who refers to it."""
-    if importlib.util.find_spec("greenlet") is None:  # not loaded here: nothing is frozen after that
+    if importlib.util.find_spec("greenlet") is None:  # loading it would last
         pytest.skip("greenlet is not installed")
     code = """
         import gc, threading
