@@ -103,11 +103,15 @@ class BothHeaps:
     def start(self, call: Call) -> Call:
         """Nothing to start: the first window begins at the first mark.
 
-        The first tracker imports modules: later, they would be growth of `sys.modules`.
+        The first tracker imports modules, and more as it starts where greenlets are: later, they
+        would be growth of `sys.modules`.
         """
         read_records()
         if self._has_room():
-            self._made(0)
+            tracker = self._made(0)
+            if "greenlet" in sys.modules:
+                with tracker:
+                    pass
         return self._free_lists.wrapped(self._lost.wrapped(call))
 
     def mark(self, calls: int) -> None:

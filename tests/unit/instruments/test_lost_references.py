@@ -435,6 +435,16 @@ def test_what_hangs_on_an_object_to_which_nobody_refers_is_the_c_functions_that_
 
 
 @needs_callers_in_c
+def test_what_memray_imports_where_greenlets_are_does_not_grow(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    pytest.importorskip("memray")
+    pytest.importorskip("greenlet")
+    first = first_of(lambda s, item: made.loses_a_pair(item["body"][0]), tmp_path)
+    assert (first.lead.sort, first.lead.what) == (FindingKind.LOST, "tuple")
+
+
+@needs_callers_in_c
 @pytest.mark.parametrize("recycled", [0, 50])
 def test_what_the_line_makes_beside_is_not_taken_for_what_the_c_function_made(
     made: ModuleType, tmp_path: Path, recycled: int
