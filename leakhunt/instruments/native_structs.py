@@ -13,6 +13,7 @@ import os
 import struct
 import sys
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -48,8 +49,8 @@ _CHUNK_FLAGS, _IS_MAPPED, _BEFORE_IN_USE = 7, 2, 1
 
 def referring_structs(
     holders: Sequence[Any], wanted: Collection[int], known: NDArray[np.uint64]
-) -> dict[int, dict[int, tuple[int, ...]]]:
-    """The words in structs behind `holders` that refer to what is `wanted`: how many links away.
+) -> dict[int, Counter[int]]:
+    """How many words in structs behind `holders` refer to what is `wanted`.
 
     By the id of what is wanted, then by the position among the holders: a struct that several lead
     to is the nearest one's. Objects that are `known`, by their ids, are not followed. Nothing is
@@ -72,14 +73,14 @@ class _Search:
         self._wanted = np.fromiter(wanted, np.uint64, len(wanted))
         self._seen = np.concatenate((known, self._wanted))
 
-    def of(self, holders: Sequence[Any]) -> dict[int, dict[int, tuple[int, ...]]]:
+    def of(self, holders: Sequence[Any]) -> dict[int, Counter[int]]:
         """The words that refer to what is wanted."""
         import numpy as np
 
-        found: dict[int, dict[int, tuple[int, ...]]] = {}
+        found: dict[int, Counter[int]] = {}
         counted: set[int] = set()
         words, _, owners = _words(list(map(_fields, holders)))
-        for links in range(_LINKS):
+        for _ in range(_LINKS):
             starts, nearest = self._new(words)
             blocks = list(map(self._memory.block, starts.tolist()))
             words, offsets, which = _words(blocks)
@@ -87,8 +88,7 @@ class _Search:
             for at in np.flatnonzero(np.isin(words, self._wanted)).tolist():
                 if (place := int(places[at])) not in counted:  # blocks may overlap
                     counted.add(place)
-                    of_one = found.setdefault(int(words[at]), {})
-                    of_one[int(owners[at])] = (*of_one.get(int(owners[at]), ()), links)
+                    found.setdefault(int(words[at]), Counter())[int(owners[at])] += 1
         return found
 
     def _new(self, words: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:

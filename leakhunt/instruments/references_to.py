@@ -21,19 +21,22 @@ from leakhunt.instruments.reference_chains import referents_of
 
 @dataclass(frozen=True)
 class _BehindFields:
-    """How an object of a type has another behind its fields: how many links away is each word.
+    """How an object of a type has another behind its fields: in `words` words of structs.
 
     `told` is how many of these references it tells of.
     """
 
     kind: type
-    links: tuple[int, ...]
+    words: int
     told: int
 
     def untold_as_in(self, others: Sequence[_BehindFields]) -> int:
-        """How many words that it does not tell of are as far away in another one of the type."""
-        alike = (len(each.links) for each in others if each.kind is self.kind)
-        return max(min(len(self.links), max(alike, default=0)) - self.told, 0)
+        """How many words that it does not tell of another one of the type has as well.
+
+        How far away they are says nothing: structs may overlap, and one is found through another.
+        """
+        alike = (each.words for each in others if each.kind is self.kind)
+        return max(min(self.words, max(alike, default=0)) - self.told, 0)
 
 
 class ReferencesTo:
@@ -111,12 +114,12 @@ class ReferencesTo:
         known = np.concatenate((self._tracked, seen))
         found: dict[int, dict[int, _BehindFields]] = {}
         for name, by_place in referring_structs(self._opaque, wanted, known).items():
-            for place, links in by_place.items():
+            for place, words in by_place.items():
                 holder = self._opaque[place]
                 if id(holder) != name:
                     told = sum(id(each) == name for each in told_by(holder))
                     of_one = found.setdefault(name, {})
-                    of_one[id(holder)] = _BehindFields(type(holder), links, told)
+                    of_one[id(holder)] = _BehindFields(type(holder), words, told)
         return found
 
 

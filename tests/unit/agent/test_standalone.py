@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import wait_until
 
-from leakhunt.agent import standalone
-from leakhunt.injection.visit import _text
+from leakhunt.agent import standalone, tracing
+from leakhunt.injection.visit import _modules, _text
 from leakhunt.service.agent_client import ListeningAgents
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
@@ -180,6 +180,23 @@ def test_a_visitor_answers_the_one_that_knows_the_token_and_leaves_nothing() -> 
         line.close()
         before, after = left_behind(made)
         assert after == before
+
+
+def test_a_visitor_imports_nothing_while_the_process_may_fork() -> None:
+    """Neither itself, `array` for one, nor what it is brought."""
+    with host_of_a_visitor("abc") as (_, line), line, line.makefile("rwb") as file:
+        file.readline()
+        code = (
+            "import sys\ndef seen(): return {'lock': '_leakhunt_imports' in vars(sys),"
+            " 'loaded': 'colorsys' in sys.modules}\nWORDS = {'seen': seen}"
+        )
+        for names, loaded in ([], False), (["colorsys"], True):
+            file.write(f"load {json.dumps([names, code])}\nseen\n".encode())
+            file.flush()
+            assert json.loads(file.readline()) == {}
+            assert json.loads(file.readline()) == {"lock": True, "loaded": loaded}
+    brought = _modules(Path(tracing.__file__).read_text(encoding="utf-8"))
+    assert {"json", "threading", "importlib.util"} <= set(brought)
 
 
 def test_a_visitor_leaves_where_the_token_is_wrong() -> None:

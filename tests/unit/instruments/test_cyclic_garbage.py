@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -62,6 +63,24 @@ def _hunted(active: ActiveInstrument, call: Call, state: Any) -> list[Finding]:
             done += 1
         active.mark(done)
     return list(active.findings())
+
+
+def test_nothing_is_frozen_where_greenlets_are(
+    active: ActiveInstrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """greenlet frees what only frozen objects refer to."""
+    gc.unfreeze()
+    frozen: list[int] = []
+
+    def call(state: Any, item: int) -> None:
+        frozen.append(gc.get_freeze_count())
+
+    hunted(active, call)
+    assert max(frozen) > 1000
+    frozen.clear()
+    monkeypatch.setitem(sys.modules, "greenlet", ModuleType("greenlet"))
+    hunted(active, call)
+    assert max(frozen) < 1000
 
 
 def only(findings: list[Finding]) -> Finding:
