@@ -20,7 +20,6 @@ from leakhunt.errors import UsageError
 from leakhunt.model.options import (
     AUTO,
     BUDGET_SECONDS,
-    JOBS,
     PAIRS,
     SEED,
     TIMEOUT_SECONDS,
@@ -48,7 +47,7 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
     concurrency: int | None = None,
     timeout: float = TIMEOUT_SECONDS,
     hunt: bool = True,
-    jobs: int = JOBS,
+    jobs: int | None = None,
     in_process: bool = False,
     out: PathLike | None = None,
     formats: str | None = BY_DEFAULT,
@@ -76,7 +75,8 @@ def run(  # noqa: PLR0913 - the options of the verb, by name
         concurrency: calls at the same time, for the recommended memory limit; None: 1.
         timeout: seconds without a sample before the worker is killed as hung.
         hunt: where memory grows, run again under an instrument to find what retains it.
-        jobs: variants measured at the same time: bytes stay exact, times do not.
+        jobs: variants measured at the same time: bytes stay exact, times do not; None: as many as
+            the scenario says (``JOBS``), one on a GPU.
         in_process: call the function `target` in this process, which may be any callable. Nothing
             is limited then, memory of other threads is counted too, and Ctrl-C interrupts a call.
         out: a new or empty folder for run files and the report; None: ``reports/<when>-<name>``,

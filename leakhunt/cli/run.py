@@ -12,7 +12,6 @@ from leakhunt.cli.display_option import DisplayChoice
 from leakhunt.cli.options import measuring_options, run_request
 from leakhunt.cli.summary import print_report
 from leakhunt.cli.verb import Verb
-from leakhunt.model.options import JOBS
 from leakhunt.reporting.registry import RunRenderer
 
 
@@ -21,9 +20,8 @@ from leakhunt.reporting.registry import RunRenderer
 @click.option(
     "--jobs",
     type=at_least("jobs"),
-    default=JOBS,
-    show_default=True,
-    help="Variants to measure at the same time: bytes stay exact, times do not",
+    help="Variants to measure at the same time: bytes stay exact, times do not [default: the"
+    " scenario's; 1 on a GPU]",
 )
 @click.option(
     "--no-hunt",
@@ -36,7 +34,7 @@ def command(
     renderers: tuple[RunRenderer, ...],
     display: DisplayChoice,
     no_hunt: bool,
-    jobs: int,
+    jobs: int | None,
     **given: Any,
 ) -> int:
     """Measure the variants of a scenario, one fresh process each, and write a report.

@@ -19,6 +19,7 @@ from leakhunt.engine.run import RunResult, run
 from leakhunt.engine.settings import RunRequest, given_options
 from leakhunt.engine.soak_request import Load, SoakRequest
 from leakhunt.errors import UsageError
+from leakhunt.model.options import JOBS
 from leakhunt.reporting.registry import RunRenderer
 
 # Carries out the words after a verb: into a folder, with these files of a report.
@@ -64,7 +65,8 @@ def _run(
     words: Sequence[str], out: Path, renderers: Sequence[RunRenderer], events: Events
 ) -> RunResult:
     values = vars(_measuring_parser("run").parse_args(words))
-    return run(_run_request(values), renderers, events, out=out)
+    # Claims are of times too.
+    return run(_run_request(values), renderers, events, out=out, jobs=JOBS)
 
 
 def _hunt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,7 +19,7 @@ from leakhunt.engine.parallel import in_parallel
 from leakhunt.engine.report import report_of_folder, write_files
 from leakhunt.engine.session import Session, session
 from leakhunt.engine.settings import RunRequest, plan_of, settings_of
-from leakhunt.environment import available_cores
+from leakhunt.environment import available_cores, sees_gpu
 from leakhunt.errors import INTERRUPTED, LeakhuntError, NothingMeasured, ScenarioFailed
 from leakhunt.model.options import JOBS, Settings
 from leakhunt.model.report import Report
@@ -82,12 +83,13 @@ def run(
     out: Path | None = None,
     executor: Executor = LOCAL,
     hunt: bool = True,
-    jobs: int = JOBS,
+    jobs: int | None = None,
 ) -> RunResult:
     """Measure the variants of a scenario, one fresh process each, and report on them.
 
     Where something grows, `hunt` runs the variant again to find out who keeps it. `jobs` variants
-    are measured at the same time: bytes stay as they are, times do not.
+    are measured at the same time (None: as many as the scenario says): bytes stay as they are,
+    times do not.
 
     Run files and the files of `renderers` go to the new or empty folder `out`; None: one below
     ``reports``. An interrupt ends it early; what was measured by then is reported.
@@ -98,10 +100,18 @@ def run(
         KeyboardInterrupt: the user ended it before anything was measured.
     """
     refuse_too_small(jobs=jobs)
-    if jobs > 1 and request.threads is None:
-        request = replace(request, threads=max(available_cores() // jobs, 1))
     settings = settings_of(request)
+    jobs = jobs or _usual_jobs(settings)
+    if jobs > 1 and request.threads is None:
+        settings = replace(settings, threads=max(available_cores() // jobs, 1))
     return run_as(settings, renderers, events, out=out, executor=executor, hunt=hunt, jobs=jobs)
+
+
+def _usual_jobs(settings: Settings) -> int:
+    """As many as the scenario says, if there are as many cores: those on a GPU share its memory."""
+    if settings.device != "cpu" and "cuda" in settings.scenario.devices and sees_gpu(os.environ):
+        return JOBS
+    return min(settings.scenario.default_jobs, available_cores(), len(settings.variants))
 
 
 def run_as(
@@ -118,49 +128,50 @@ def run_as(
     folder = new_folder(out, settings.scenario.name)
     with session(settings, folder, events, executor) as prepared:
         groups = _measured(prepared, hunt, jobs)
-        measured = tuple(runs[0] for runs in groups)
-        runs = [run for group in groups for run in group]
-        # Variants of a scenario have the same caches, and often the same growth: once is enough.
-        further = (
-            explained(prepared, group[0], first=measured[0] if number else None)
-            for number, group in enumerate(groups)
-            if hunt and len(group) == 1
-        )
-        if not any(run.is_interrupted for run in runs):
-            for each in chain.from_iterable(further):
-                runs.append(each)
-                if each.is_interrupted:
-                    break
-    return result_of(folder, runs, measured, renderers)
+    measured = tuple(runs[0] for runs in groups)
+    return result_of(folder, list(chain.from_iterable(groups)), measured, renderers)
 
 
 def _measured(prepared: Session, hunt: bool, jobs: int) -> list[list[Run]]:
-    """The runs of each variant: one, and with more than one job also what explains it.
+    """The runs of each variant: the measured one, and those of the `hunt` that explain it.
 
-    A variant that ends before the first one has only the one: the first may explain it.
+    Variants of a scenario have the same caches, and often the same growth as the first: one that
+    ends before it is looked into once all are measured; so are all of them with one job.
     """
     group = tuple(each.name for each in prepared.variants)
     stop = Event()
     first: list[Run] = []
 
-    def work(variant: Variant) -> list[Run]:
+    def measure(variant: Variant) -> list[Run]:
         if stop.is_set():
             return []
         plan = plan_of(prepared.settings, variant, prepared.workplace.device)
         runs = [prepared.carry_out(plan, variant.name, group, stop)]
-        is_first = variant is prepared.variants[0]
-        if is_first:
+        if variant is prepared.variants[0]:
             first.append(runs[0])
-        if hunt and jobs > 1 and first:
-            alike = None if is_first else first[0]
-            further = explained(prepared, runs[0], first=alike, stop=stop)
-            while not runs[-1].is_interrupted and (each := next(further, None)) is not None:
-                runs.append(each)
-        if runs[-1].is_interrupted:
+        if runs[0].is_interrupted:
             stop.set()
+        elif hunt and jobs > 1 and first:
+            _explain(prepared, runs, first[0], stop)
         return runs
 
-    return [runs for runs in in_parallel(work, prepared.variants, jobs, stop) if runs]
+    groups = [runs for runs in in_parallel(measure, prepared.variants, jobs, stop) if runs]
+    if hunt:
+        left = [runs for runs in groups if len(runs) == 1]
+        in_parallel(lambda runs: _explain(prepared, runs, first[0], stop), left, jobs, stop)
+    return groups
+
+
+def _explain(prepared: Session, runs: list[Run], first: Run, stop: Event) -> None:
+    """Append what explains a measured run, which is the first of `runs`."""
+    if stop.is_set():
+        return
+    alike = None if runs[0] is first else first
+    for each in explained(prepared, runs[0], first=alike, stop=stop):
+        runs.append(each)
+        if each.is_interrupted:
+            stop.set()
+            return
 
 
 def measure_variants(prepared: Session) -> list[Run]:

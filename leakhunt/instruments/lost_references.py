@@ -42,6 +42,9 @@ _MOST_OF_A_PLACE = 50
 # What follows an instruction in the code, and no instruction.
 _CACHE = dis.opmap["CACHE"]
 _INSTRUCTION_BYTES = 2
+# What is there all the time, or has no block of its own.
+_OF_NO_INTEREST = (type(None), int, bool)
+_CODE = (FunctionType, BuiltinFunctionType, FrameType)
 # Their methods keep what they are given where everybody can see it.
 _CONTAINERS = (list, dict, set, deque, tuple, type, str, bytes)
 
@@ -336,13 +339,12 @@ def _is_calling(frame: FrameType) -> bool:
 
 def _is_of_no_interest(each: Any) -> bool:
     """What is there all the time, or has no block of its own."""
-    kinds = FunctionType | BuiltinFunctionType | FrameType
+    kind = type(each)
     return (
-        each is None
-        or type(each) in (int, bool)
-        or is_everybodys(each)
+        kind in _OF_NO_INTEREST
+        or issubclass(kind, _CODE)
         or sys.getrefcount(each) > _MOST_REFERENCES
-        or issubclass(type(each), kinds)
+        or is_everybodys(each)
     )
 
 

@@ -71,7 +71,8 @@ class _Search:
 
         self._memory = memory
         self._wanted = np.fromiter(wanted, np.uint64, len(wanted))
-        self._seen = np.concatenate((known, self._wanted))
+        # Each sorted: what is looked for is little beside what is known.
+        self._seen = [np.sort(np.concatenate((known, self._wanted)))]
 
     def of(self, holders: Sequence[Any]) -> dict[int, Counter[int]]:
         """The words that refer to what is wanted."""
@@ -97,10 +98,23 @@ class _Search:
 
         at = np.flatnonzero(self._memory.has(words))
         starts, first = np.unique(words[at], return_index=True)
-        follows = ~np.isin(starts, self._seen)
-        starts, first = starts[follows][:_MOST_STRUCTS], first[follows][:_MOST_STRUCTS]
-        self._seen = np.concatenate((self._seen, starts))
+        for seen in self._seen:
+            follows = ~_is_in(starts, seen)
+            starts, first = starts[follows], first[follows]
+        starts, first = starts[:_MOST_STRUCTS], first[:_MOST_STRUCTS]
+        self._seen.append(starts)
         return starts, at[first]
+
+
+def _is_in(numbers: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of some numbers are among those that are sorted."""
+    import numpy as np
+
+    if not len(known):
+        return np.zeros(len(numbers), bool)
+    at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+    found: NDArray[np.bool_] = known[at] == numbers
+    return found
 
 
 def _fields(holder: Any) -> bytes:

@@ -414,6 +414,6 @@ def _is_among(each: Any, some: Iterable[Any]) -> bool:
 
 def is_everybodys(each: Any) -> bool:
     """Modules, classes and what a module defines are kept by all, not by one item."""
-    return issubclass(type(each), types.ModuleType | type) or (
+    return issubclass(type(each), (types.ModuleType, type)) or (
         type(each) is dict and "__builtins__" in each
     )

@@ -40,6 +40,8 @@ class Option:
 class Scenario:
     """A workload, as read from its file without running it. The first variant is the reference.
 
+    Unless the user says otherwise there are `default_calls` (None: as many as the verdict needs),
+    and `default_jobs` variants are measured at the same time.
     `input_unit` is what its inputs are measured in, where it says so (`tells_input`).
     `module` is the dotted name it is imported by, where it is part of a package; `plain`: no
     function of the file is marked as a variant, and the variants are functions that were named.
@@ -61,3 +63,4 @@ class Scenario:
     input_unit: str = ""
     module: str = ""
     plain: bool = False
+    default_jobs: int = 1

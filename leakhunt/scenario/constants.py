@@ -13,7 +13,7 @@ from leakhunt.model.scenario import Option
 from leakhunt.text.message import Text, message
 
 RESULT_KINDS = ("equal", "intervals")
-_CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS", "INPUT_UNIT")
+_CONSTANTS = ("EXTRA", "REQUIRES", "DEVICES", "OPTIONS", "RESULT", "CALLS", "JOBS", "INPUT_UNIT")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _DEVICES = ("cpu", "cuda")
 
@@ -32,23 +32,14 @@ def settings_of(nodes: Mapping[str, ast.expr], file: Path) -> dict[str, Any]:
                 result_kinds=", ".join(RESULT_KINDS),
             )
         )
-    calls = values.get("CALLS")
-    if calls is not None and (not isinstance(calls, int) or calls < 1):
-        raise BadFile(
-            message(
-                "scenario.calls",
-                "{file}: CALLS: expected a whole number above 0, got {calls!r}",
-                file=file,
-                calls=calls,
-            )
-        )
     return {
         "devices": texts(values, "DEVICES", file) or ("cpu",),
         "options": tuple(_options(values.get("OPTIONS", {}), file)),
         "extra": text_of(values, "EXTRA", file),
         "requires": texts(values, "REQUIRES", file),
         "result_kind": result_kind,
-        "default_calls": calls,
+        "default_calls": _count(values, "CALLS", file),
+        "default_jobs": _count(values, "JOBS", file) or 1,
         "input_unit": text_of(values, "INPUT_UNIT", file) or "",
     }
 
@@ -119,6 +110,21 @@ def text_of(values: Mapping[str, Any], name: str, file: Path) -> str | None:
             message(
                 "scenario.word",
                 "{file}: {name}: expected a quoted word, got {value!r}",
+                file=file,
+                name=name,
+                value=value,
+            )
+        )
+    return value
+
+
+def _count(values: Mapping[str, Any], name: str, file: Path) -> int | None:
+    value = values.get(name)
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise BadFile(
+            message(
+                "scenario.count",
+                "{file}: {name}: expected a whole number above 0, got {value!r}",
                 file=file,
                 name=name,
                 value=value,

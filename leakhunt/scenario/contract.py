@@ -35,8 +35,10 @@ Coroutine functions are awaited, all in one event loop; generator functions run 
 
 Optional constants, each a literal, since the file is described without being run: ``EXTRA`` and
 ``REQUIRES`` (the pip extra and the modules it needs), ``DEVICES``, ``OPTIONS``, ``RESULT``
-(``"intervals"``: the summary is a list of [start, end] in milliseconds; default ``"equal"``) and
-``CALLS`` (how many calls unless the user says otherwise; default: as many as the verdict needs).
+(``"intervals"``: the summary is a list of [start, end] in milliseconds; default ``"equal"``);
+``CALLS`` (how many calls unless the user says otherwise; default: as many as the verdict needs) and
+``JOBS`` (how many variants are measured at the same time, likewise; default: 1): where they are
+many, or their calls take long, and two of them fit into memory.
 
 What is only reached on an error path, or only for new keys or new shapes, leaks only there: let
 ``make_input`` bring about the error, or give each call a key of its own.

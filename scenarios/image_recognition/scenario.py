@@ -18,6 +18,7 @@ from leakhunt import Context, variant
 EXTRA = "image-recognition"
 REQUIRES = ("torch", "torchvision", "modelscope", "addict", "cv2", "PIL")
 DEVICES = ("cpu", "cuda")
+JOBS = 2
 OPTIONS = {
     "images": ("", (), "your own images: a file or a folder (jpeg, png, webp, bmp)"),
     "weights": ("auto", (), "auto, hub, stand-in, or a model directory"),

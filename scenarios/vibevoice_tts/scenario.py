@@ -20,6 +20,7 @@ from vibevoice_scheduler import CosineScheduler
 EXTRA = "vibevoice-tts"
 REQUIRES = ("torch", "transformers")
 DEVICES = ("cpu", "cuda")
+JOBS = 2
 OPTIONS = {
     "weights": ("stand-in", (), "stand-in, or a directory with the weights of a VibeVoice model"),
     "scheduler": (
@@ -79,9 +80,12 @@ def setup(context: Context) -> State:
     generation: dict[str, Any] = {"noise_scheduler": CosineScheduler()} if own else {}
     loaded = weights.load(directory, context.device, generation)
     speaker = service.Speaker(loaded, weights.voice())
+    fixed_service = service.FixedService(speaker, context.folder)
+    if context.variant == "fixed":
+        fixed_service.begin()
     return State(
         speaker=speaker,
-        fixed=service.FixedService(speaker, context.folder),
+        fixed=fixed_service,
         folder=context.folder,
         seed=context.seed,
         texts=context.options["texts"],

@@ -32,6 +32,8 @@ _LED_BY = 2
 # Calls before the watched ones, in which caches turn over: the fewest from which on it grows
 # evenly, within this factor. Less than so much per call is no growth that could be even.
 _ENOUGH_BEFORE = (60, 250, 1_000, 5_000)
+# Fewer, where those take longer than `_SECONDS`.
+_ENOUGH_SLOW_BEFORE = 20
 _EVEN = 2.0
 _MIN_BLOCKS = 0.05
 _MIN_BYTES = 16.0
@@ -167,7 +169,8 @@ def _heap_windows(watched: int) -> list[int]:
         return [prime_from(round(share * watched)) for share in _LONG_WINDOWS]
     short = prime_from(max(_MIN_SHORT_CALLS, watched // _SHORT_PART))
     middle = prime_from(short + 1)
-    return [short, middle, max(watched - 2 * short - middle, 1)]
+    last = _MATCHED if watched <= SLOW_HEAP_CALLS else short
+    return [short, middle, max(watched - short - middle - last, 1)]
 
 
 def _instrumented_calls(run: Run, instrument: Instrument) -> int:
@@ -202,7 +205,8 @@ def _calls_before(run: Run, watched: int) -> int:
 
     What fills first, and what begins late, is watched where it grows as in what was judged.
     """
-    for before in _ENOUGH_BEFORE:
+    is_slow = _seconds_per_call(run) * _ENOUGH_BEFORE[0] > _SECONDS
+    for before in ((_ENOUGH_SLOW_BEFORE,) if is_slow else ()) + _ENOUGH_BEFORE:
         if before + watched < run.calls_done and any(
             _is_even(run, name, before, before + watched) for name in live_memory()
         ):

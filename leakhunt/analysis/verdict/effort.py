@@ -22,16 +22,16 @@ _MAX_GROWTH_SHARE = 0.25
 # in `attribution/windows.py`.
 SLOW_CALLS = 29
 # Counting exactly slows calls down several times: a trend may take this multiple of the budget.
-_SLOW_BUDGETS = 3
+TREND_BUDGETS = 3
 _NANOSECONDS = 1e9
 
 
-def affordable_samples(run: Run) -> int:
-    """How many more samples the budget has time and memory for."""
+def affordable_samples(run: Run, budgets: int = 1) -> int:
+    """How many more samples so many budgets have time and memory for."""
     budget, taken = run.plan.budget_seconds, elapsed_seconds(run)
     if budget is None or not run.samples_done or taken is None or has_grown_enough(run):
         return 0
-    return max(int((budget - taken) * run.samples_done / max(taken, 1e-9)), 0)
+    return max(int((budgets * budget - taken) * run.samples_done / max(taken, 1e-9)), 0)
 
 
 def elapsed_seconds(run: Run) -> float | None:
@@ -65,4 +65,4 @@ def has_slow_calls(run: Run) -> bool:
     if len(first) < FIRST_SAMPLES or run.calls[FIRST_SAMPLES - 1] >= 2 * FIRST_SAMPLES:
         return False
     least = (FIRST_SAMPLES + INTERIM_CHECKS[1]) * median(first) / _NANOSECONDS
-    return least > _SLOW_BUDGETS * plan.budget_seconds
+    return least > TREND_BUDGETS * plan.budget_seconds

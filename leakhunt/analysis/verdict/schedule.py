@@ -16,18 +16,21 @@ from leakhunt.analysis.verdict.after_gc import garbage_matters
 from leakhunt.analysis.verdict.effort import (
     FIRST_SAMPLES,
     SLOW_CALLS,
+    TREND_BUDGETS,
     affordable_samples,
+    elapsed_seconds,
     has_slow_calls,
 )
 from leakhunt.analysis.verdict.judge import judge
 from leakhunt.analysis.verdict.series import INTERIM_CHECK_RATIO, INTERIM_CHECKS, default_tolerance
+from leakhunt.model.options import WARM_UP_SHARE
 from leakhunt.model.plan import Plan
 from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.series import DURATION, LIVE_HEAP, PYTHON_BLOCKS, RSS, Series, Unit
 from leakhunt.model.verdict import Status
 
-# Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's
-# free lists take 80 to 160 calls to fill.
+# Warm-up goes in steps until a step leaves nothing, or so many, or until its share of the budget is
+# spent: a leak is never quiet. CPython's free lists take 80 to 160 calls to fill.
 WARM_UP_STEP = FIRST_SAMPLES
 MAX_WARM_UP_STEPS = 5
 # A clean verdict is not given before this check: a leak may start late.
@@ -138,12 +141,18 @@ def _following_check(run: Run, judged: int) -> int | None:
         calls = HORIZON_CALLS - run.calls_done
         horizon = judged + ceil(max(calls, 0) / run.calls_per_sample)
         further = min(further, horizon)
-    elif judged < INTERIM_CHECKS[-1]:
+    elif judged < INTERIM_CHECKS[-1] and _takes_a_trend(run, judged):
         return next(check for check in INTERIM_CHECKS if check > judged)
     elif run.plan.resolve:
         return further if further > judged else None
     affordable = min(further, judged + affordable_samples(run))
     return affordable if affordable >= judged + WARM_UP_STEP else None
+
+
+def _takes_a_trend(run: Run, judged: int) -> bool:
+    """Whether the calls until the next interim check are not too dear for a trend."""
+    more = next(check for check in INTERIM_CHECKS if check > judged) - judged
+    return run.plan.budget_seconds is None or more <= affordable_samples(run, TREND_BUDGETS)
 
 
 def decided(run: Run, judged: int) -> bool:
@@ -183,7 +192,10 @@ def _is_warm(run: Run, calls_per_sample: int) -> bool:
     phases = run.phases
     if phases[-1].calls_per_sample != calls_per_sample:
         return False  # the way of sampling has only now been chosen
-    return len(phases) >= MAX_WARM_UP_STEPS or is_quiet(run, phases[-1])
+    if len(phases) >= MAX_WARM_UP_STEPS or is_quiet(run, phases[-1]):
+        return True
+    budget, taken = run.plan.budget_seconds, elapsed_seconds(run)
+    return budget is not None and taken is not None and taken >= WARM_UP_SHARE * budget
 
 
 def is_quiet(run: Run, phase: Phase) -> bool:

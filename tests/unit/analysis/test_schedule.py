@@ -250,6 +250,19 @@ def test_calls_that_are_dear_are_few() -> None:
     assert not has_slow_calls(played(flat, call_ns=2000 * MILLISECONDS))
 
 
+def test_dear_calls_warm_up_for_a_share_of_the_budget() -> None:
+    run = played(leaking, call_ns=400 * MILLISECONDS, budget_seconds=60.0)
+    assert run.judged_from == 2 * WARM_UP_STEP  # 16 s of 15
+
+
+@pytest.mark.parametrize(("milliseconds", "checks"), [(100, 507), (400, 338), (900, 150)])
+def test_an_open_trend_takes_three_budgets_at_most(milliseconds: int, checks: int) -> None:
+    """And is checked there for the last time."""
+    run = played(filling, call_ns=milliseconds * MILLISECONDS, budget_seconds=60.0)
+    assert judge(run).status is Status.INCONCLUSIVE
+    assert judged_samples(run) == checks
+
+
 def test_an_open_verdict_goes_on_past_a_scenarios_own_number_of_calls() -> None:
     own: dict[str, Any] = {"calls": 200, "warmup": 50, "calls_per_sample": 1, "collect": "never"}
     run = played(cache(140), budget_seconds=60.0, **own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from conftest import MakeRun, WriteScenario
 from made_findings import KERNEL, MALLOC, MINE, ONEDNN, finding
 
 from leakhunt.analysis.verdict import judge
+from leakhunt.engine import run as running
 from leakhunt.engine.events import Events, RunStart, Silent
 from leakhunt.engine.executors import Workplace
 from leakhunt.engine.explain import under_instruments
@@ -50,6 +51,7 @@ def fixed(state, item):
     pass
 """
 OK = Outcome(Ending.OK)
+CORES = available_cores()
 SERIES = [
     {"name": name, "unit": unit, "title": name, "blind_to": ""}
     for name, unit in (("rss", "bytes"), ("live_heap", "bytes"), ("duration", "ns"))
@@ -70,6 +72,9 @@ class Scripted:
     def prepare(self, settings: Settings, folder: Path, scratch: Path, events: Events) -> Workplace:
         return _Desk(self, folder)
 
+    def arrive(self, name: str) -> None:
+        """What comes before a run."""
+
 
 class _Desk:
     def __init__(self, script: Scripted, folder: Path) -> None:
@@ -82,6 +87,7 @@ class _Desk:
 
     def carry_out(self, plan: Plan, name: str, progress: Progress) -> Outcome:
         self._script.plans.append((name, plan))
+        self._script.arrive(name)
         path = self._folder / f"{name}{run_file.SUFFIX}"
         outcome = self._script.endings.get(name, OK)
         assert plan.calls is not None and plan.warmup is not None
@@ -230,6 +236,63 @@ def test_the_first_of_several_variants_is_explained_beside_the_others(
     result = run(request, out=tmp_path / "out", executor=script, jobs=2)
     # Its runs come before those of the next variant.
     assert [each.ending for each in result.outcomes][:2] == [Ending.OK, Ending.CRASHED]
+
+
+class _Meeting(Scripted):
+    """The first variant is measured beside the last; the hunts of those between have to meet."""
+
+    def __init__(self) -> None:
+        super().__init__({"naive": 40_960, "fixed": 4_096, "other": 8_192})
+        self.last_begun = Event()
+        self.hunts = Barrier(2, timeout=30)
+
+    def arrive(self, name: str) -> None:
+        """Hold up a run until what it waits for is there."""
+        if name == "naive":
+            assert self.last_begun.wait(30)
+        elif name == "last":
+            self.last_begun.set()
+        elif name in ("fixed.under-memray", "other.under-memray"):
+            self.hunts.wait()
+
+
+def test_hunts_that_were_left_to_the_end_run_side_by_side(
+    tmp_path: Path, write_scenario: WriteScenario
+) -> None:
+    more = "\n@variant\ndef {}(state, item):\n    pass\n"
+    script = _Meeting()
+    scenario = write_scenario(TWO + more.format("other") + more.format("last"))
+    request = RunRequest(str(scenario), calls=200)
+    result = run(request, out=tmp_path / "out", executor=script, jobs=2)
+    assert result.exit_code == 0  # else the barrier is broken
+    names = [name for name, _ in script.plans]
+    assert names.index("last") < names.index("fixed.under-memray")
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "jobs"),
+    [
+        ("", ":naive,fixed", 1),
+        ("JOBS = 2\n", ":naive,fixed", 2),
+        ("JOBS = 2\n", ":naive", 1),
+        ('JOBS = 2\nDEVICES = ("cpu", "cuda")\n', ":naive,fixed", 1),
+    ],
+)
+def test_a_scenario_says_how_many_variants_run_side_by_side(
+    tmp_path: Path,
+    write_scenario: WriteScenario,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    named: str,
+    jobs: int,
+) -> None:
+    """Where there are as many cores, and no GPU that they would share."""
+    monkeypatch.setattr(running, "available_cores", lambda: 4)
+    monkeypatch.setattr(running, "sees_gpu", lambda variables: True)
+    script = Scripted({})
+    target = f"{write_scenario(TWO + text)}{named}"
+    run(RunRequest(target, calls=200), out=tmp_path / "out", executor=script)
+    assert {plan.threads for _, plan in script.plans} == {4 // jobs if jobs > 1 else CORES}
 
 
 def test_a_run_ends_where_another_was_stopped(target: str, tmp_path: Path) -> None:

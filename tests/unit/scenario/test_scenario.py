@@ -24,6 +24,7 @@ def test_a_scenario_is_described_without_being_run(tmp_path: Path) -> None:
         tmp_path,
         '"""What it is.\n\nMore."""\nraise RuntimeError("was run")\n'
         'OPTIONS = {"size": ("3", ("3", "4"), "how much")}\nCALLS = 7\nRESULT = "intervals"\n'
+        "JOBS = 2\n"
         'DEVICES = ("cpu", "cuda")\nEXTRA = "big"\nREQUIRES = ("torch",)\n'
         + HEAD
         + VARIANT
@@ -32,6 +33,7 @@ def test_a_scenario_is_described_without_being_run(tmp_path: Path) -> None:
     )
     found = describe(file)
     assert (found.name, found.summary, found.default_calls) == ("my-load", "What it is.", 7)
+    assert found.default_jobs == 2
     assert (found.extra, found.requires, found.result_kind) == ("big", ("torch",), "intervals")
     assert [(v.name, v.function, v.devices) for v in found.variants] == [
         ("naive", "naive", ("cpu", "cuda")),
@@ -55,6 +57,7 @@ def test_a_scenario_is_described_without_being_run(tmp_path: Path) -> None:
         (HEAD + VARIANT + VARIANT, "two variants are named 'naive'"),
         (HEAD + VARIANT.replace("@variant", "@variant(name='../a')"), "variant name '../a'"),
         (HEAD + VARIANT + "CALLS = 0\n", "CALLS: expected a whole number above 0, got 0"),
+        (HEAD + VARIANT + "JOBS = 0\n", "JOBS: expected a whole number above 0, got 0"),
         (HEAD + VARIANT + "CALLS = int('3')\n", "CALLS must be a literal"),
         (HEAD + VARIANT + 'DEVICES = "cpu"\n', "expected a tuple of words"),
         (HEAD + VARIANT + 'OPTIONS = {"a": "b"}\n', r"expected \(default, choices, help\)"),
