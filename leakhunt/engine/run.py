@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from queue import PriorityQueue
 from threading import Event
 from typing import Any
 
+from leakhunt.analysis.verdict.cost import cost
 from leakhunt.engine.argument_checks import refuse_too_small
 from leakhunt.engine.events import SILENT, Events
 from leakhunt.engine.executors import Executor
@@ -135,43 +138,49 @@ def run_as(
 def _measured(prepared: Session, hunt: bool, jobs: int) -> list[list[Run]]:
     """The runs of each variant: the measured one, and those of the `hunt` that explain it.
 
-    Variants of a scenario have the same caches, and often the same growth as the first: one that
-    ends before it is looked into once all are measured; so are all of them with one job.
+    What explains comes once all are measured or under way, side by side the dearest calls first.
+    Variants of a scenario have the same caches, and often the same growth, as its first.
     """
     group = tuple(each.name for each in prepared.variants)
-    stop = Event()
-    first: list[Run] = []
+    groups: list[list[Run]] = [[] for _ in group]
+    measured: PriorityQueue[tuple[float, int]] = PriorityQueue()
+    first_is_over, stop = Event(), Event()
 
-    def measure(variant: Variant) -> list[Run]:
-        if stop.is_set():
-            return []
-        plan = plan_of(prepared.settings, variant, prepared.workplace.device)
-        runs = [prepared.carry_out(plan, variant.name, group, stop)]
-        if variant is prepared.variants[0]:
-            first.append(runs[0])
-        if runs[0].is_interrupted:
-            stop.set()
-        elif hunt and jobs > 1 and first:
-            _explain(prepared, runs, first[0], stop)
-        return runs
+    def measure(number: int, variant: Variant) -> None:
+        runs = groups[number]
+        try:
+            if not stop.is_set():
+                plan = plan_of(prepared.settings, variant, prepared.workplace.device)
+                runs.append(prepared.carry_out(plan, variant.name, group, stop))
+        finally:
+            if not runs or runs[0].is_interrupted:
+                stop.set()
+            measured.put((-_seconds_a_call(runs) if jobs > 1 else 0.0, number))
+            if number == 0:
+                first_is_over.set()
 
-    groups = [runs for runs in in_parallel(measure, prepared.variants, jobs, stop) if runs]
-    if hunt:
-        left = [runs for runs in groups if len(runs) == 1]
-        in_parallel(lambda runs: _explain(prepared, runs, first[0], stop), left, jobs, stop)
-    return groups
-
-
-def _explain(prepared: Session, runs: list[Run], first: Run, stop: Event) -> None:
-    """Append what explains a measured run, which is the first of `runs`."""
-    if stop.is_set():
-        return
-    alike = None if runs[0] is first else first
-    for each in explained(prepared, runs[0], first=alike, stop=stop):
-        runs.append(each)
-        if each.is_interrupted:
-            stop.set()
+    def explain_next() -> None:
+        _, number = measured.get()
+        first_is_over.wait()
+        runs, first = groups[number], next(iter(groups[0]), None)
+        if stop.is_set() or first is None:
             return
+        for each in explained(prepared, runs[0], first=first if number else None, stop=stop):
+            runs.append(each)
+            if each.is_interrupted:
+                stop.set()
+                return
+
+    tasks: list[Callable[[], None]]
+    tasks = [partial(measure, *each) for each in enumerate(prepared.variants)]
+    tasks += [explain_next] * len(tasks) if hunt else []
+    in_parallel(lambda task: task(), tasks, jobs, stop)
+    return [runs for runs in groups if runs]
+
+
+def _seconds_a_call(runs: Sequence[Run]) -> float:
+    spent = cost(runs[0], None) if runs else None
+    return spent.median_seconds if spent else 0.0
 
 
 def measure_variants(prepared: Session) -> list[Run]:

@@ -91,16 +91,21 @@ class LostReferences:
         self._found: dict[tuple[str, str, int, str, _Callback], Lost] = {}
 
     def wrapped(self, call: Call) -> Call:
-        """The call, looked at while it is switched on."""
+        """The call, looked at while it is switched on, and something may be lost in every one."""
 
         def called(state: Any, item: Any) -> Any:
-            return self._watched(call, state, item) if self.is_on else call(state, item)
+            if self.is_on and (not self._number or self._lost_in_each()):
+                return self._watched(call, state, item)
+            return call(state, item)
 
         return called
 
     def candidates(self) -> list[Lost]:
         """What was lost in every call that was looked at, as far as the call could tell."""
-        return [each for each in self._found.values() if each.calls == self._number > 1]
+        return self._lost_in_each() if self._number > 1 else []
+
+    def _lost_in_each(self) -> list[Lost]:
+        return [each for each in self._found.values() if each.calls == self._number]
 
     def found(self, candidates: Sequence[Lost] | None = None) -> list[Lost]:
         """Those of the candidates (default: all) that nothing refers to now either.

@@ -29,10 +29,13 @@ from leakhunt.model.run import Phase, Purpose, Run
 from leakhunt.model.series import DURATION, LIVE_HEAP, PYTHON_BLOCKS, RSS, Series, Unit
 from leakhunt.model.verdict import Status
 
-# Warm-up goes in steps until a step leaves nothing, or so many, or until its share of the budget is
-# spent: a leak is never quiet. CPython's free lists take 80 to 160 calls to fill.
+# Warm-up goes in steps until a step leaves nothing, or so many: a leak is never quiet. CPython's
+# free lists take 80 to 160 calls to fill.
 WARM_UP_STEP = FIRST_SAMPLES
 MAX_WARM_UP_STEPS = 5
+# Dear calls that grow evenly are warm: once warm-up has had its share of the budget, and the last
+# step left so much of what the one before it left.
+_EVEN_SHARE = 2 / 3
 # A clean verdict is not given before this check: a leak may start late.
 EARLIEST_CLEAN = INTERIM_CHECKS[2]
 # `--resolve` gives up here.
@@ -195,7 +198,22 @@ def _is_warm(run: Run, calls_per_sample: int) -> bool:
     if len(phases) >= MAX_WARM_UP_STEPS or is_quiet(run, phases[-1]):
         return True
     budget, taken = run.plan.budget_seconds, elapsed_seconds(run)
-    return budget is not None and taken is not None and taken >= WARM_UP_SHARE * budget
+    is_spent = budget is not None and taken is not None and taken >= WARM_UP_SHARE * budget
+    return is_spent and _grows_evenly(run)
+
+
+def _grows_evenly(run: Run) -> bool:
+    """Whether live memory grew in the last step of the warm-up about as in the one before."""
+    heaps = [
+        reading.values[LIVE_HEAP]
+        for reading in run.readings
+        if reading.step == "look_collected" and LIVE_HEAP in reading.values
+    ]
+    if len(heaps) < 3:
+        return False
+    before, last = (later - earlier for earlier, later in pairwise(heaps[-3:]))
+    least = default_tolerance(Unit.BYTES, 1) * WARM_UP_STEP
+    return last > least and last >= _EVEN_SHARE * before
 
 
 def is_quiet(run: Run, phase: Phase) -> bool:

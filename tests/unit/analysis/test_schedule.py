@@ -250,9 +250,20 @@ def test_calls_that_are_dear_are_few() -> None:
     assert not has_slow_calls(played(flat, call_ns=2000 * MILLISECONDS))
 
 
-def test_dear_calls_warm_up_for_a_share_of_the_budget() -> None:
-    run = played(leaking, call_ns=400 * MILLISECONDS, budget_seconds=60.0)
-    assert run.judged_from == 2 * WARM_UP_STEP  # 16 s of 15
+@pytest.mark.parametrize(("milliseconds", "steps"), [(400, 3), (200, 4), (50, MAX_WARM_UP_STEPS)])
+def test_dear_calls_that_grow_evenly_are_warm(milliseconds: int, steps: int) -> None:
+    """After a quarter of the budget: 15 s."""
+    run = played(leaking, call_ns=milliseconds * MILLISECONDS, budget_seconds=60.0)
+    assert run.judged_from == steps * WARM_UP_STEP
+
+
+def test_dear_calls_that_grow_less_and_less_are_not_warm_yet() -> None:
+    run = played(
+        lambda call: round((20 << 20) * (1 - exp(-call / 30))),
+        call_ns=400 * MILLISECONDS,
+        budget_seconds=60.0,
+    )
+    assert run.judged_from == MAX_WARM_UP_STEPS * WARM_UP_STEP
 
 
 @pytest.mark.parametrize(("milliseconds", "checks"), [(100, 507), (400, 338), (900, 150)])

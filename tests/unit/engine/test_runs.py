@@ -269,6 +269,22 @@ def test_hunts_that_were_left_to_the_end_run_side_by_side(
     assert names.index("last") < names.index("fixed.under-memray")
 
 
+class _FullDisk(Scripted):
+    """No variant can be measured."""
+
+    def arrive(self, name: str) -> None:
+        """Fail."""
+        raise CannotWrite("the disk is full")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_hunt_does_not_wait_for_what_has_failed(target: str, tmp_path: Path, jobs: int) -> None:
+    script = _FullDisk({"naive": 40_960})
+    with pytest.raises(CannotWrite, match="the disk is full"):
+        run(RunRequest(target, calls=200), out=tmp_path / "out", executor=script, jobs=jobs)
+    assert not any("under" in name for name, _ in script.plans)
+
+
 @pytest.mark.parametrize(
     ("text", "named", "jobs"),
     [
