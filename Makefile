@@ -16,7 +16,7 @@ DOCS_STAMP := .venv-docs/.installed
 .PHONY: demo test test-all lint gate bench truth pythons release translations schemas docs docs-catalogues reference pictures clean
 
 demo: $(STAMP)
-	OMP_WAIT_POLICY=passive $(BIN)/leakhunt run fsmn-vad --jobs 2 --budget 45
+	$(BIN)/leakhunt run fsmn-vad
 
 # Threads of OpenMP wait without turning: tests that use torch side by side get along on few cores.
 # In the order of the files: those with many short tests, which come last, fill up what the long leave.

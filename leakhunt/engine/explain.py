@@ -157,7 +157,8 @@ def explained(
         yield found[-1]
     attribution = attribute(grown, verdict_then, found, has_filled=grown is not run)
     ceiling_calls = attribution.ceiling_calls
-    if ceiling_calls is None or (grown is not run and not until_ceiling):
+    is_worth_it = attribution.bounded and grown is run
+    if ceiling_calls is None or not (is_worth_it or until_ceiling):
         return
     too_far = _too_far(run, verdict, ceiling_calls, until_ceiling)
     if too_far is None:

@@ -12,7 +12,7 @@ import gc
 import sys
 import types
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -191,6 +191,8 @@ class _Walk:
                         way = way_of(type(below))
                         if way & _HIDES:
                             found += hidden_referents(below)  # which this loop comes to as well
+                        elif type(below) is tuple:  # of arrays, say
+                            found += [one for one in below if _leads_on(type(one), way_of)]
                         if not way & _NODES or not _is_large(below, way):
                             continue
                     number = self._number(below, node)
@@ -237,6 +239,11 @@ def _reached(each: Any, way: int) -> list[Any]:
         return [*referents_of(each), *each.f_locals.values(), *above]
     found = referents_of(each)
     return found + hidden_referents(each) if way & _HIDES else found
+
+
+def _leads_on(kind: type, way_of: Callable[[type], int]) -> bool:
+    """Whether an item of a tuple that is not tracked may refer to what is."""
+    return kind is tuple or bool(way_of(kind) & _HIDES)
 
 
 def _from_the_top(above: Sequence[int]) -> array[int]:

@@ -31,6 +31,9 @@ _LEVELS = 3
 _MOST_WATCHED = 60
 # Of the variables around a C call, so many are counted.
 _MOST_LOCALS = 30
+# Of what is lost so many examples are kept beside the last: a block of C code may still have what
+# the one before it had there.
+_EARLIER = 2
 # What a list and the counting itself refer to.
 _OWN_REFERENCES = 2
 # What has more is the interpreter's own, never freed: strings have 999,999,999 before Python 3.12.
@@ -59,7 +62,7 @@ NO_CALLBACK = ("", "")
 class Lost:
     """Objects that a C function lost: how many in how many calls, the last of them as example.
 
-    `earlier` is one of the call before.
+    `earlier` are one of the call before, and one of the call before that.
     What a `callback` returned may be lost by C code that is no function: an attribute, an operator.
     Then `function` is empty.
     """
@@ -75,7 +78,7 @@ class Lost:
     calls: int = 0
     last_call: int = 0
     example: Any = None
-    earlier: Any = None
+    earlier: tuple[Any, ...] = ()
 
 
 class LostReferences:
@@ -115,7 +118,7 @@ class LostReferences:
         gc.collect()  # of the last watch, whose frame has it, what it saw
         among = self.candidates() if candidates is None else list(candidates)
         found = _still_lost(_still_lost(among, _references), _known_or_hidden)
-        earlier = {id(each.example): id(each.earlier) for each in found}
+        earlier = {id(each.example): list(map(id, each.earlier)) for each in found}
         return _still_lost(found, partial(_with_structs, earlier))
 
     @property
@@ -126,7 +129,7 @@ class LostReferences:
     def forget_examples(self) -> None:
         """Let the objects go that were lost, as far as we hold them."""
         for each in self._found.values():
-            each.example = each.earlier = None
+            each.example, each.earlier = None, ()
 
     def _watched(self, call: Call, state: Any, item: Any) -> Any:
         watch = _Watch(item, state)
@@ -146,7 +149,7 @@ class LostReferences:
             if known.last_call != self._number:
                 known.last_call = self._number
                 known.calls += 1
-                known.earlier = known.example
+                known.earlier = (known.example, *known.earlier)[:_EARLIER]
             known.example = raised.example
         return result
 
@@ -304,8 +307,8 @@ def _known_or_hidden(objects: list[Any]) -> Counter[int]:
     return ReferencesTo(objects).references
 
 
-def _with_structs(earlier: Mapping[int, int], objects: list[Any]) -> Counter[int]:
-    """Also those of structs behind the fields of an object, by what was lost a call `earlier`."""
+def _with_structs(earlier: Mapping[int, Collection[int]], objects: list[Any]) -> Counter[int]:
+    """Also those of structs behind the fields of an object, by what was lost in calls `earlier`."""
     process = ReferencesTo(objects)
     process.references.update(process.of_structs(earlier))
     return process.references

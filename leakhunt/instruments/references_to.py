@@ -10,6 +10,7 @@ import gc
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from leakhunt.instruments.hidden_fields import HiddenFields, held_by_tensors, told_by
@@ -91,19 +92,21 @@ class ReferencesTo:
         hides, may_hide = self._hides, self._fields.may_hide
         return [each for each in objects if hides[type(each)] or may_hide(type(each))]
 
-    def of_structs(self, earlier: Mapping[int, int]) -> Counter[int]:
-        """Those of structs behind fields, to the ids in `earlier`, each with that of one before it.
+    def of_structs(self, earlier: Mapping[int, Collection[int]]) -> Counter[int]:
+        """Those of structs behind fields, to the ids in `earlier`, each with those of some before.
 
-        That has to be held alike, by another object of the type. An object that has both is no
-        holder of its own: C code gathers there what it is given. Of one alone a word may be left.
+        One of them has to be held alike, by another object of the type. An object that has both is
+        no holder of its own: C code gathers there what it is given. Of one alone a word may be
+        left, of what came before it, too.
         """
-        behind = self._behind_fields({*earlier, *earlier.values()})
+        behind = self._behind_fields({*earlier, *chain.from_iterable(earlier.values())})
         found: Counter[int] = Counter()
-        for name, before in earlier.items():
-            of_this, others = behind.get(name, {}), behind.get(before, {})
-            alike = [each for holder, each in others.items() if holder not in of_this]
-            own = (each for holder, each in of_this.items() if holder not in others)
-            found[name] += sum(each.untold_as_in(alike) for each in own)
+        for name, those_before in earlier.items():
+            of_this = behind.get(name, {})
+            found[name] += max(
+                (_untold_of_its_own(of_this, behind.get(each, {})) for each in those_before),
+                default=0,
+            )
         return found
 
     def _behind_fields(self, wanted: Collection[int]) -> dict[int, dict[int, _BehindFields]]:
@@ -123,11 +126,20 @@ class ReferencesTo:
         return found
 
 
+def _untold_of_its_own(
+    of_this: Mapping[int, _BehindFields], others: Mapping[int, _BehindFields]
+) -> int:
+    """The words to an object in what refers to it alone, as others refer to another one."""
+    alike = [each for holder, each in others.items() if holder not in of_this]
+    own = (each for holder, each in of_this.items() if holder not in others)
+    return sum(each.untold_as_in(alike) for each in own)
+
+
 def are_held_untold(one: Any, other: Any) -> bool:
     """Whether two objects, of which no one tells, are each in a field or a struct of another."""
     process = ReferencesTo([one, other])
     names = (id(one), id(other))
     if all(process.untold[name] for name in names):
         return True
-    of_structs = process.of_structs(dict(zip(names, names[::-1], strict=True)))
+    of_structs = process.of_structs({names[0]: names[1:], names[1]: names[:1]})
     return all(of_structs[name] for name in names)

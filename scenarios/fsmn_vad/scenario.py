@@ -24,6 +24,7 @@ DEVICES = ("cpu", "cuda")
 RESULT = "intervals"
 # As many for every variant; the caches that fill on the way are looked into, and run past once.
 CALLS = 250
+JOBS = 2
 OPTIONS = {
     "lengths": (
         "",

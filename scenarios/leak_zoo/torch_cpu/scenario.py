@@ -47,6 +47,15 @@ def tensors_kept(state: State, item: int) -> None:
         state.kept.append(state.model[0](_batch()))
 
 
+@variant(expect="leak in Python", rate=8500, culprit="State.kept", cause="unbounded-list")
+def arrays_of_tensors_kept(state: State, item: int) -> None:
+    """The features of every request go into a list as an array, which is the tensor's memory."""
+    import torch
+
+    with torch.no_grad():
+        state.kept.append((str(item), state.model[0](_batch()).numpy()))
+
+
 @variant(expect="clean")
 def tensors_dropped(state: State, item: int) -> None:
     """The features of every request are dropped."""

@@ -338,6 +338,18 @@ def test_a_ceiling_is_verified_where_the_budget_allows(
     assert ("naive.until-ceiling" in names) is verified
 
 
+def test_a_ceiling_that_changes_nothing_is_not_looked_for(
+    tmp_path: Path, write_scenario: WriteScenario
+) -> None:
+    """What is lost in every call grows on when the cache has filled."""
+    script = Scripted({"naive": 40_960})
+    lost = finding(1, 20_480, stack=(MALLOC, MINE), key="3", instrument=Instrument.MEMRAY)
+    script.findings = {"naive.under-memray": [*cache_of_a_library(20_480), lost]}
+    target = str(write_scenario(f"{TWO}\nCALLS = 200\n"))
+    run(RunRequest(f"{target}:naive"), out=tmp_path / "out", executor=script)
+    assert [name for name, _ in script.plans] == ["naive", "naive.under-memray"]
+
+
 def test_nothing_is_looked_into_after_an_interrupt(target: str, tmp_path: Path) -> None:
     stopped = Outcome(Ending.INTERRUPTED, "interrupted by the user")
     script = Scripted({"naive": 40_960}, {"fixed": stopped})

@@ -115,6 +115,17 @@ sizes(same=STATE.same, two=STATE.two)
     assert 8_000 < found["two"] < 9_000
 
 
+def test_what_an_array_in_a_tuple_shows_is_the_tuples() -> None:
+    """The collector tracks neither, but a tensor whose memory the array is."""
+    pytest.importorskip("torch")
+    found = totals("""
+import torch
+STATE.sounds = [(str(each), (each, torch.zeros(1000).numpy())) for each in range(20)]
+sizes(sounds=STATE.sounds)
+""")
+    assert 80_000 < found["sounds"] < 90_000
+
+
 def test_nothing_that_a_class_defines_is_called() -> None:
     found = totals("""
 class Proud(list):
