@@ -42,12 +42,13 @@ class FreeLists:
 
         def called(state: Any, item: Any) -> Any:
             if self.is_on:
-                self._empty()
+                self.empty()
             return call(state, item)
 
         return called
 
-    def _empty(self) -> None:
+    def empty(self) -> None:
+        """Collect all that is not frozen, and freeze it, if that may be."""
         if not may_freeze():
             self.thaw()
         gc.collect()

@@ -147,8 +147,8 @@ class BothHeaps:
             )
             return
         self._tracker = self._made(len(self._calls) - 1)
-        # The interpreter's free lists, which all this has filled, would feed the window.
-        gc.collect()
+        # Which all this has filled: they would feed the window.
+        self._free_lists.empty()
         self._free_lists.is_on = True
         self._tracker.__enter__()
 
