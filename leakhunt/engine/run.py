@@ -1,4 +1,4 @@
-"""``run``: the variants of a scenario measured one after the other, and the report on them."""
+"""``run``: the variants of a scenario measured and explained, and the report on them."""
 
 from __future__ import annotations
 
