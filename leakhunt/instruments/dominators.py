@@ -189,10 +189,8 @@ class _Walk:
                         continue
                     if not gc.is_tracked(below):
                         way = way_of(type(below))
-                        if way & _HIDES:
-                            found += hidden_referents(below)  # which this loop comes to as well
-                        elif type(below) is tuple:  # of arrays, say
-                            found += [one for one in below if _leads_on(type(one), way_of)]
+                        if way & _INSIDE:
+                            found += _leading_on(below, way_of)  # this loop comes to them as well
                         if not way & _NODES or not _is_large(below, way):
                             continue
                     number = self._number(below, node)
@@ -241,9 +239,11 @@ def _reached(each: Any, way: int) -> list[Any]:
     return found + hidden_referents(each) if way & _HIDES else found
 
 
-def _leads_on(kind: type, way_of: Callable[[type], int]) -> bool:
-    """Whether an item of a tuple that is not tracked may refer to what is."""
-    return kind is tuple or bool(way_of(kind) & _HIDES)
+def _leading_on(each: Any, way_of: Callable[[type], int]) -> list[Any]:
+    """What may refer to something that is tracked, of what hangs on an object that is not."""
+    if type(each) is not tuple:
+        return hidden_referents(each)
+    return [one for one in each if type(one) is tuple or way_of(type(one)) & _HIDES]
 
 
 def _from_the_top(above: Sequence[int]) -> array[int]:
