@@ -33,8 +33,8 @@ from leakhunt.model.verdict import Status
 # free lists take 80 to 160 calls to fill.
 WARM_UP_STEP = FIRST_SAMPLES
 MAX_WARM_UP_STEPS = 5
-# Dear calls that grow evenly are warm: once warm-up has had its share of the budget, and each of its
-# last two steps left so much of what the other left.
+# Dear calls that grow evenly are warm: once warm-up has had its share of the budget, and each of
+# its last two steps left so much of what the other left.
 _EVEN_SHARE = 2 / 3
 # A clean verdict is not given before this check: a leak may start late.
 EARLIEST_CLEAN = INTERIM_CHECKS[2]
