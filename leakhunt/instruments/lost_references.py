@@ -31,8 +31,8 @@ _LEVELS = 3
 _MOST_WATCHED = 60
 # Of the variables around a C call, so many are counted.
 _MOST_LOCALS = 30
-# Of what is lost so many examples are kept beside the last: a block of C code may still have what
-# the one before it had there.
+# Examples from earlier calls, kept beside the last: a block of C code may still hold the address
+# that the block before it held there.
 _EARLIER = 2
 # What a list and the counting itself refer to.
 _OWN_REFERENCES = 2

@@ -142,7 +142,7 @@ class FixedService:
         self._spoken = lru_cache(maxsize=CACHED_TEXTS)(partial(_speak_in_pool, self._pool, speaker))
 
     def begin(self) -> None:
-        """Leave what is loaded out of the collections after each text: they take a tenth then."""
+        """Leave what is loaded out of the collections after each text."""
         gc.freeze()
 
     def respond(self, text: str) -> bytes:

@@ -27,7 +27,7 @@ _NANOSECONDS = 1e9
 
 
 def affordable_samples(run: Run, budgets: int = 1) -> int:
-    """How many more samples so many budgets have time and memory for."""
+    """How many more samples fit into `budgets` times the budget, and into memory."""
     budget, taken = run.plan.budget_seconds, elapsed_seconds(run)
     if budget is None or not run.samples_done or taken is None or has_grown_enough(run):
         return 0

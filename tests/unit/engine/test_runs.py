@@ -286,12 +286,13 @@ def test_a_hunt_does_not_wait_for_what_has_failed(target: str, tmp_path: Path, j
 
 
 @pytest.mark.parametrize(
-    ("text", "named", "jobs"),
+    ("text", "named", "cores", "jobs"),
     [
-        ("", ":naive,fixed", 1),
-        ("JOBS = 2\n", ":naive,fixed", 2),
-        ("JOBS = 2\n", ":naive", 1),
-        ('JOBS = 2\nDEVICES = ("cpu", "cuda")\n', ":naive,fixed", 1),
+        ("", ":naive,fixed", 4, 1),
+        ("JOBS = 2\n", ":naive,fixed", 4, 2),
+        ("JOBS = 2\n", ":naive,fixed", 1, 1),
+        ("JOBS = 2\n", ":naive", 4, 1),
+        ('JOBS = 2\nDEVICES = ("cpu", "cuda")\n', ":naive,fixed", 4, 1),
     ],
 )
 def test_a_scenario_says_how_many_variants_run_side_by_side(
@@ -300,15 +301,16 @@ def test_a_scenario_says_how_many_variants_run_side_by_side(
     monkeypatch: pytest.MonkeyPatch,
     text: str,
     named: str,
+    cores: int,
     jobs: int,
 ) -> None:
     """Where there are as many cores, and no GPU that they would share."""
-    monkeypatch.setattr(running, "available_cores", lambda: 4)
+    monkeypatch.setattr(running, "available_cores", lambda: cores)
     monkeypatch.setattr(running, "sees_gpu", lambda variables: True)
     script = Scripted({})
     target = f"{write_scenario(TWO + text)}{named}"
     run(RunRequest(target, calls=200), out=tmp_path / "out", executor=script)
-    assert {plan.threads for _, plan in script.plans} == {4 // jobs if jobs > 1 else CORES}
+    assert {plan.threads for _, plan in script.plans} == {cores // jobs if jobs > 1 else CORES}
 
 
 def test_a_run_ends_where_another_was_stopped(target: str, tmp_path: Path) -> None:

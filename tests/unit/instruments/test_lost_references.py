@@ -748,6 +748,21 @@ def test_what_a_struct_of_c_code_holds_is_not_lost(
     assert [(each.function, each.kind) for each in found if each.kind in held] == []
 
 
+def test_calls_are_watched_while_something_may_be_lost_in_each(made: ModuleType) -> None:
+    def watched(call: Callable[[Any, Any], None]) -> int:
+        seen: list[bool] = []
+
+        def looking(state: Any, item: Any) -> None:
+            seen.append(sys.getprofile() is not None)
+            call(state, item)
+
+        looked_at(looking, request)
+        return sum(seen)
+
+    assert watched(lambda state, item: None) == 1
+    assert watched(lambda state, item: made.loses(item["body"])) == 5
+
+
 def test_the_last_few_in_a_queue_that_ends_hold_what_their_structs_refer_to(
     made: ModuleType,
 ) -> None:
