@@ -17,7 +17,7 @@ from typing import Any
 from leakhunt.instruments import Call, InstrumentedRun
 from leakhunt.instruments.containers import object_traceback
 from leakhunt.instruments.cycle_shapes import CycleShape, shape_of, token
-from leakhunt.instruments.free_lists import may_freeze
+from leakhunt.instruments.free_lists import has_frozen, may_freeze
 from leakhunt.instruments.garbage_graph import GarbageCycle, cycles_of, edges_of
 from leakhunt.instruments.graph_library import require_rustworkx
 from leakhunt.instruments.python_heap import FRAMES
@@ -134,7 +134,7 @@ class CyclicGarbage:
 
     def _hold_off(self) -> None:
         gc.collect()
-        frozen = may_freeze() and not gc.get_freeze_count()
+        frozen = may_freeze() and not has_frozen()
         tracing = not tracemalloc.is_tracing()
         self._changed = _SavedState(gc.get_debug(), gc.isenabled(), frozen, tracing)
         if tracing:

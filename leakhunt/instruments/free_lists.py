@@ -13,8 +13,8 @@ from typing import Any
 
 from leakhunt.instruments import Call
 
-# Python 3.12 freezes some hundred objects of its own as it starts.
-_OF_THE_INTERPRETER = 1_000
+# Python 3.12 freezes some hundred objects of its own, and `gc.unfreeze` does not bring them back.
+OF_THE_INTERPRETER = 1_000
 
 
 def may_freeze() -> bool:
@@ -26,11 +26,16 @@ def may_freeze() -> bool:
     return "greenlet" not in sys.modules
 
 
+def has_frozen() -> bool:
+    """Whether this process has frozen objects, which nobody else may give back to the collector."""
+    return gc.get_freeze_count() > OF_THE_INTERPRETER
+
+
 class FreeLists:
     """While it is on, empties them before each call, for a look at the objects made since the last.
 
-    Where the process has frozen objects itself, which nobody may give back to the collector, or
-    where none may be frozen, a look at all that are not frozen.
+    Where the process has frozen objects itself, or where none may be frozen, a look at all that
+    are not frozen.
     """
 
     def __init__(self) -> None:
@@ -54,7 +59,7 @@ class FreeLists:
         gc.collect()
         if not self._is_asked:  # once: the interpreter counts them one by one
             self._is_asked = True
-            self._is_ours = gc.get_freeze_count() <= _OF_THE_INTERPRETER
+            self._is_ours = not has_frozen()
         if self._is_ours and may_freeze():
             gc.freeze()
             self._has_frozen = True

@@ -63,7 +63,7 @@ class Interpreter:
             ).returncode
         within = 'cd "$0" && exec "$@"'
         command = ("chroot", str(self.root), "/bin/sh", "-c", within, self.seen(self.sources))
-        home = _environment() | {"HOME": "/root", "PATH": "/usr/bin:/bin"}
+        home = _environment() | {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         return subprocess.run((*command, *words), env=home, check=False).returncode
 
 

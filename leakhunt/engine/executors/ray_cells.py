@@ -7,13 +7,18 @@ comes back as files, and is put in its place in one step: no row is lost, none c
 
 from __future__ import annotations
 
-import importlib
+import contextlib
+import importlib.util
+import logging
 import os
+import signal
+import socket
 import tempfile
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event
 from typing import Any, Self
 
 from leakhunt.engine.cells import (
@@ -35,6 +40,8 @@ MAX_RETRIES = 5
 # A cell may need more than the first one took.
 _MEMORY_MARGIN = 1.25
 _WAIT_SECONDS = 0.5
+_ANSWER_SECONDS = 5.0
+_OF_OUR_OWN = "local"
 # As many tasks wait at Ray as have room, and some: it is not given thousands at once.
 _AHEAD = 4
 # memray's own captures may be large, and are left on the node.
@@ -75,7 +82,8 @@ class RayCells:
         """
         self._ray = ray_package()
         if not self._ray.is_initialized():
-            self._connect()
+            with _own_handler_of_sigterm():
+                self._connect()
             self._is_ours = True
         cpus = self._ray.cluster_resources().get("CPU", 1)
         self.jobs = self._given or max(int(cpus), 1)
@@ -98,7 +106,10 @@ class RayCells:
             self._ray.shutdown()
 
     def carry_out(
-        self, jobs: Sequence[CellJob], stop: Event, ended: Callable[[CellJob, CellRecord], None]
+        self,
+        jobs: Sequence[CellJob],
+        stop: threading.Event,
+        ended: Callable[[CellJob, CellRecord], None],
     ) -> None:
         """Carry out all of them; `ended` is told of each as its files have come back.
 
@@ -121,9 +132,6 @@ class RayCells:
                 done, _ = self._ray.wait(list(running), num_returns=1, timeout=_WAIT_SECONDS)
                 for reference in done:
                     self._take(reference, running.pop(reference), ended)
-        except SystemExit as error:  # Ray's handler of SIGTERM, in place of the command line's
-            stop.set()
-            raise KeyboardInterrupt from error
         except BaseException:
             stop.set()
             raise
@@ -132,25 +140,27 @@ class RayCells:
                 self._ray.cancel(reference, force=True)
 
     def _connect(self) -> None:
-        options = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if self._address != "ray":
-            try:
-                self._ray.init(address=self._address, log_to_driver=False)
-            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                raise UsageError(
-                    message(
-                        "matrix.no-cluster",
-                        "--on {on}: no Ray cluster answers there. Start one with 'ray start"
-                        " --head'",
-                        on=self._address,
-                    )
-                ) from error
-            return
+        address = _address_here() if self._address == "ray" else self._address
+        options: dict[str, Any] = {"log_to_driver": False}
+        if address.startswith("ray://"):
+            _check_client()
+        else:
+            options |= {"logging_level": "ERROR", "configure_logging": False}
+        if address == _OF_OUR_OWN:
+            options["include_dashboard"] = False
         try:
-            self._ray.init(address="auto", **options)
-        except ConnectionError:  # none runs here: one of our own, which ends with us
-            self._ray.init(include_dashboard=False, **options)
+            with warnings.catch_warnings(action="ignore"):  # says it in four lines
+                self._ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise UsageError(
+                message(
+                    "matrix.no-cluster",
+                    "--on {on}: no Ray cluster answers there. Start one with 'ray start"
+                    " --head'; if it has token authentication, set RAY_AUTH_MODE=token here",
+                    on=address,
+                )
+            ) from error
 
     def _started_counter(self) -> Any:
         from leakhunt.engine.executors.ray_attempts import AttemptCounter
@@ -211,6 +221,36 @@ class RayCells:
         ended(job, record_of(job.folder))
 
 
+@contextlib.contextmanager
+def _own_handler_of_sigterm() -> Iterator[None]:
+    """Keep this process's handler: Ray's, written in C++, aborts the process (exit code 134)."""
+    is_main = threading.current_thread() is threading.main_thread()
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        # None: a handler that was not set from Python, which cannot be set again.
+        if is_main and former is not None:
+            signal.signal(signal.SIGTERM, former)
+
+
+def _address_here() -> str:
+    """The cluster that the environment or this machine knows; else one that ends with us.
+
+    Ray waits minutes for a cluster that was killed: it is known for good.
+    """
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    known = Path(folder, "ray", "ray_current_cluster")
+    if address := os.environ.get("RAY_ADDRESS"):
+        return address
+    try:
+        host, _, port = known.read_text("utf-8").strip().rpartition(":")
+        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+    except (OSError, ValueError):
+        return _OF_OUR_OWN
+    return f"{host}:{port}"
+
+
 def ray_package() -> Any:
     """The package.
 
@@ -220,12 +260,23 @@ def ray_package() -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        raise MissingRequirement(
-            message(
-                "matrix.no-ray",
-                "--on ray needs Ray. Install with: pip install 'leakhunt-ml[ray]'",
-            )
-        ) from error
+        raise _no_ray() from error
+
+
+def _check_client() -> None:
+    """Whether Ray's client for clusters elsewhere is installed; and it says no more than needed."""
+    if importlib.util.find_spec("grpc") is None:
+        raise _no_ray()
+    logging.getLogger("ray.client_builder").setLevel(logging.WARNING)
+
+
+def _no_ray() -> MissingRequirement:
+    return MissingRequirement(
+        message(
+            "matrix.no-ray",
+            "--on ray needs Ray and its client. Install with: pip install 'leakhunt-ml[ray]'",
+        )
+    )
 
 
 def _resources(order: CellOrder) -> dict[str, float]:
@@ -265,7 +316,7 @@ def _on_node(sent: NodeOrder, counter: Any) -> tuple[dict[str, bytes], CellRecor
     with tempfile.TemporaryDirectory(prefix="leakhunt-ray-", ignore_cleanup_errors=True) as name:
         order = _placed(replace(sent.order, facts=facts), sent.source, Path(name))
         folder = Path(name) / "cell"
-        stop = Event()
+        stop = threading.Event()
         if sent.explains:
             folder.mkdir()
             for file, content in sent.files.items():

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +18,7 @@ import pytest
 
 from leakhunt.engine.events import Silent
 from leakhunt.engine.matrix import MatrixRequest, matrix
+from leakhunt.errors import UsageError
 from leakhunt.model.matrix import CellEnd
 from leakhunt.model.verdict import Status
 from leakhunt.text.message import Text, english
@@ -20,6 +26,7 @@ from leakhunt.text.message import Text, english
 pytestmark = [pytest.mark.long]
 ray = pytest.importorskip("ray", reason="needs the extra ray")
 
+INTERRUPTED = 130
 SERVICE = """
 import time
 
@@ -50,6 +57,42 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
     yield made
     ray.shutdown()
     made.shutdown()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """That of a cluster for clients from elsewhere."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = int(free.getsockname()[1])
+    command = (
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+        *("--num-cpus", "2", "--port", "0", "--include-dashboard", "false"),
+        *("--ray-client-server-port", str(number)),
+    )
+    head = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=with_token()
+    )
+    assert head.stdout is not None
+    for line in head.stdout:
+        if "Ray runtime started" in line:
+            break
+    yield number
+    head.terminate()
+    head.communicate(timeout=60)
+
+
+def with_token() -> dict[str, str]:
+    return {**os.environ, "RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def begin_matrix(service: Path, *words: str) -> subprocess.Popen[str]:
+    service.write_text(SERVICE, "utf-8")
+    return subprocess.Popen(
+        (sys.executable, "-m", "leakhunt", "matrix", str(service), "--vary", "variant=leaks,clean",
+         "--calls", "300", "--no-hunt", "--out", str(service.parent / "out"), *words),
+        env=with_token(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
 
 
 class Follower(Silent):
@@ -102,3 +145,36 @@ def test_a_cell_that_no_node_can_take_says_so(cluster: Any, tmp_path: Path) -> N
     ends = [each.record.end for each in result.report.results]
     assert ends == [CellEnd.MEASURED, CellEnd.NOT_POSSIBLE]
     assert english(result.report.results[1].record.reason) == "no node of the cluster has 64 CPU"
+
+
+def test_a_cluster_elsewhere_measures_as_well(port: int, tmp_path: Path) -> None:
+    on = ("--on", f"ray://127.0.0.1:{port}")
+    begun = begin_matrix(tmp_path / "service.py", *on)
+    output, _ = begun.communicate(timeout=300)
+    assert begun.returncode == 0, output
+    assert "1 Leak" in output
+    assert "1 No leak" in output
+    assert "INFO" not in output
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    begun = begin_matrix(tmp_path / "service.py", "--on", "ray://127.0.0.1:1")
+    output, _ = begun.communicate(timeout=300)
+    assert begun.returncode == UsageError.exit_code
+    assert output.startswith("leakhunt: --on ray://127.0.0.1:1: no Ray cluster answers there")
+    assert output.count("\n") == 1
+
+
+def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
+    begun = begin_matrix(tmp_path / "service.py", "--on", "ray", "--repeats", "9")
+    assert begun.stdout is not None
+    lines = []
+    for line in begun.stdout:
+        lines.append(line)
+        if line.startswith("[1/"):
+            break
+    begun.send_signal(signal.SIGTERM)
+    rest, _ = begun.communicate(timeout=120)
+    assert begun.returncode == INTERRUPTED, "".join(lines) + rest
+    assert "SIGTERM" not in rest
+    assert (tmp_path / "out" / "matrix.json").is_file()

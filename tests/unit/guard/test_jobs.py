@@ -43,6 +43,10 @@ def grow(mib: int) -> int:
     return os.getpid()
 
 
+def rss_bytes() -> int:
+    return psutil.Process().memory_info().rss
+
+
 def unpicklable() -> object:
     return lambda: None
 
@@ -53,10 +57,7 @@ held: list[bytearray] = []
 @pytest.fixture(scope="module")
 def pool() -> Iterator[JobPool]:
     # One process, started by fork: what is tested is the pool, and a spawn takes a second here.
-    # A fork holds what this process does.
-    most = psutil.Process().memory_info().rss + 50 * MIB
-    config = JobPoolConfig(workers=1, max_waiting=2, max_bytes=most, start_method="fork")
-    with JobPool(config) as made:
+    with JobPool(JobPoolConfig(workers=1, max_waiting=2, start_method="fork")) as made:
         yield made
 
 
@@ -91,10 +92,15 @@ def test_a_result_that_cannot_be_sent_is_told(pool: JobPool) -> None:
 
 
 def test_a_process_that_has_grown_is_replaced_after_its_job(pool: JobPool) -> None:
-    large = pool.submit(grow, 600).result(60)
-    after = pool.submit(pid_after).result(60)
-    assert after != large
-    assert not psutil.pid_exists(large)
+    # A fork's RSS is far below its parent's: pages of libraries are not copied.
+    most = pool.submit(rss_bytes).result(60) + 50 * MIB
+    with JobPool(JobPoolConfig(workers=1, max_bytes=most, start_method="fork")) as growing:
+        small = growing.submit(grow, 1).result(60)
+        large = growing.submit(grow, 100).result(60)
+        assert large == small
+        after = growing.submit(pid_after).result(60)
+        assert after != large
+        assert not psutil.pid_exists(large)
 
 
 def test_so_many_jobs_wait_and_no_more(pool: JobPool) -> None:

@@ -56,21 +56,23 @@ class State:
         self.deep = types.SimpleNamespace(inner={"jobs": deque[Any]()})
 
 
-def nearby(each: Any) -> list[Any]:
-    """What an object refers to, but not what other modules or pytest hold: too much.
+def nearby(*objects: Any) -> list[Any]:
+    """What objects refer to, but not what other modules or pytest hold: too much.
 
     A search through all of it takes ten times as long while tracemalloc traces. Hunts of real
     processes go through all there is.
     """
+    return gc.get_referents(*filter(_is_near, objects))
+
+
+def _is_near(each: Any) -> bool:
     module = sys.modules[__name__]
-    ours = (module, vars(module))
     if type(each) in (types.ModuleType, types.FrameType) or (
         type(each) is dict and "__builtins__" in each
     ):
-        return gc.get_referents(each) if any(each is one for one in ours) else []
-    if str(type(each).__module__).startswith("_pytest."):  # a module's loader knows all tests
-        return []
-    return gc.get_referents(each)
+        return any(each is one for one in (module, vars(module)))
+    # A module's loader knows all tests.
+    return not str(type(each).__module__).startswith("_pytest.")
 
 
 @pytest.fixture
