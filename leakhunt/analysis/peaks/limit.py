@@ -40,15 +40,17 @@ def recommended_limit(
     at_once = concurrency or run.plan.concurrency or users
     base = start.values[RSS]
     live = _live_growth(run)
-    full = max(live, round(ceiling_bytes))
     highest = max(peak.highest_bytes, *rss)
     if run.plan.load is None:
         each = peak.call_bytes
         retained = max(highest - base - live - each, 0)
     else:
         level = median(rss[-max(len(rss) // _LAST_SHARE, 1) :])
-        retained = max(round(level) - base - live, 0)
-        each = max(highest - base - live - retained, 0) // users
+        grown = max(round(level) - base, 0)
+        live = min(live, grown)  # what is above it fills what was free when the load began
+        retained = grown - live
+        each = max(highest - base - grown, 0) // users
+    full = max(live, round(ceiling_bytes))
     parts = (base, full, retained, each, at_once)
     needed = base + full + retained + each * at_once
     starting = peak_of_start if (peak_of_start := _start_peak(run)) > needed else 0

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 from conftest import MakeRun
+from made_soaks import Made, soak
 
 from leakhunt.analysis.peaks.limit import recommended_limit
 from leakhunt.analysis.peaks.line import fitted, predicted
@@ -242,3 +243,21 @@ def test_nobody_is_told_to_hold_what_nobody_looked_at_or_is_next_to_nothing(hear
     little = peak(heard, [heard, replace(heard, findings=(small,))])
     assert alone is not None and little is not None
     assert alone.holders == little.holders == ()
+
+
+def test_live_memory_that_fills_what_was_free_takes_no_room_of_a_peak() -> None:
+    """Of a service whose allocator had free memory when the load began."""
+    run = soak(Made(samples=200, extra={"peak_rss": lambda calls: calls * 0 + 240 * MIB}))
+    at_start = run.readings[0]
+    free = {"live_heap": at_start.values["live_heap"] - 50 * MIB}
+    run = replace(run, readings=(replace(at_start, values={**at_start.values, **free}),
+                                 *run.readings[1:]))  # fmt: skip
+    found = peak(run)
+    assert found is not None
+    limit = recommended_limit(run, judge(run), found)
+    assert limit is not None
+    grown = limit.ceiling_bytes + limit.retained_bytes
+    assert grown < 10 * MIB
+    assert limit.peak_bytes > 10 * MIB
+    whole = limit.base_bytes + grown + limit.peak_bytes * limit.concurrency
+    assert whole == pytest.approx(found.highest_bytes, abs=4)
