@@ -59,7 +59,11 @@ def measured(line: str, cell: str, names: dict[str, Any]) -> RunResult:
         LeakhuntError: as `run`; or the line makes no sense.
         SyntaxError: the cell is no Python.
     """
-    given = _parser().parse_args(shlex.split(line))
+    parser = _parser()
+    try:
+        given = parser.parse_args(shlex.split(line))
+    except ValueError as error:  # a quote that is not closed
+        parser.error(str(error))
     options: dict[str, Any] = {"calls": given.calls, "budget": given.budget}
     tree = ast.parse(cell)
     if given.fresh:
@@ -94,7 +98,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog=f"%%{NAME}", exit_on_error=False, description=__doc__)
+    parser = _Parser(prog=f"%%{NAME}", description=__doc__)
     parser.add_argument("--calls", type=int, help="calls [default: until the verdict is clear]")
     parser.add_argument(
         "--budget", type=parse_duration, default=BUDGET_SECONDS, help="time where memory grows"

@@ -11,7 +11,7 @@ from leakhunt.errors import BadFile
 from leakhunt.model.gate import SECONDS_PER_CALL, Acceptance, Budget
 from leakhunt.model.kinds import Kind
 from leakhunt.model.scenario import Variant
-from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, judged_series
+from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, PYTHON_LIVE, judged_series
 from leakhunt.text.message import message
 from leakhunt.text.suggest import hint
 
@@ -32,7 +32,7 @@ _SCENARIO_FILE = "scenario.py"
 
 def budgeted() -> tuple[str, ...]:
     """What can have a budget."""
-    return (*judged_series(), PEAK_RSS, GARBAGE_OBJECTS, SECONDS_PER_CALL)
+    return (*judged_series(), PYTHON_LIVE, PEAK_RSS, GARBAGE_OBJECTS, SECONDS_PER_CALL)
 
 
 def merged_budgets(general: Sequence[Budget], own: Sequence[Budget]) -> tuple[Budget, ...]:

@@ -149,13 +149,24 @@ def copy_sources(folder: Path) -> None:
 
 
 def keep(result: dict[str, Any]) -> None:
-    """Put the result in place of the former one of the same interpreter."""
+    """Put the result in place of the former one of the same interpreter.
+
+    Of the same version of it, steps that were not taken now stay.
+    """
     known = json.loads(RESULTS.read_text())["pythons"] if RESULTS.is_file() else []
     others = [each for each in known if _identity(each) != _identity(result)]
+    for former in known:
+        if _identity(former) == _identity(result) and _version(former) == _version(result):
+            checks = {**former.get("verbs", {}), **result.get("verbs", {})}
+            result = {**former, **result} | ({"verbs": checks} if checks else {})
     every = sorted((*others, result), key=_identity)
     RESULTS.write_text(
         json.dumps({"format": 1, "pythons": every}, indent=1, ensure_ascii=False) + "\n"
     )
+
+
+def _version(result: dict[str, Any]) -> str:
+    return str(result["facts"]["python"])
 
 
 def _identity(result: dict[str, Any]) -> tuple[tuple[int, ...], str, str]:

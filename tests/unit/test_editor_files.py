@@ -163,6 +163,8 @@ def test_a_cell_is_measured_with_the_names_of_the_notebook(tmp_path: Path) -> No
 def test_a_line_or_a_cell_of_nonsense_is_refused_without_ending_the_notebook() -> None:
     with pytest.raises(UsageError, match=r"%%leakhunt: .*--cals"):
         measured("--cals 3", "1", {})
+    with pytest.raises(UsageError, match="%%leakhunt: No closing quotation"):
+        measured("--out 'folder", "1", {})
     with pytest.raises(UsageError, match="invalid duration"):
         measured("--budget soon", "1", {})
     with pytest.raises(SyntaxError):

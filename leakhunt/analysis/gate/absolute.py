@@ -171,10 +171,10 @@ def unseen(entry: JudgedRun, budget: Budget) -> BudgetResult:
 def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
     """Growth over a whole run, from before the first call to after the last."""
     run = entry.run
-    if not run.samples_done or budget.series not in run.samples:
+    grown = _growth(run, budget.series) if run.samples_done else None
+    if grown is None:
         return unseen(entry, budget)
     unit = unit_in(entry, budget.series)
-    grown = _growth(run, budget.series)
     reason: Text = message(
         "gate.grown-in-run",
         "{amount} in {calls}",
@@ -190,12 +190,13 @@ def total(entry: JudgedRun, budget: Budget) -> BudgetResult:
     return BudgetResult(budget, unit, answer, reason, grown, grown, grown)
 
 
-def _growth(run: Run, series: str) -> int:
+def _growth(run: Run, series: str) -> int | None:
+    """From the first reading to the last; None: it was not read."""
     start, end = run.reading("start"), run.reading("end")
     if start is not None and end is not None and series in start.values and series in end.values:
         return end.values[series] - start.values[series]
-    readings = run.samples[series]
-    return readings[run.samples_done - 1] - readings[0]
+    readings = run.samples.get(series, ())
+    return readings[run.samples_done - 1] - readings[0] if readings else None
 
 
 def seconds(entry: JudgedRun, budget: Budget) -> BudgetResult:

@@ -19,10 +19,11 @@ from leakhunt.analysis.gate.absolute import rate, seconds, total
 from leakhunt.analysis.gate.garbage import garbage
 from leakhunt.analysis.gate.peak import highest
 from leakhunt.analysis.gate.relative import by_the_baseline, more, without_line
+from leakhunt.analysis.gate.small_objects import small_objects
 from leakhunt.model.comparison import Metric
 from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, GateAnswer, gravest
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, leak_series
+from leakhunt.model.series import GARBAGE_OBJECTS, PEAK_RSS, PYTHON_LIVE, leak_series
 from leakhunt.text.message import message
 
 
@@ -67,7 +68,9 @@ def _check(
         return _agreed([highest(entry, budget) for entry in entries])
     if budget.series == GARBAGE_OBJECTS:
         return _agreed([garbage(entry, budget) for entry in entries])
-    one = total if budget.extent is Extent.RUN else rate
+    if budget.extent is Extent.RUN:
+        return _agreed([total(entry, budget) for entry in entries])
+    one = small_objects if budget.series == PYTHON_LIVE else rate
     return _agreed([one(entry, budget) for entry in entries])
 
 

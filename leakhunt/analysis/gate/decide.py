@@ -9,6 +9,7 @@ from leakhunt.amounts import Rate
 from leakhunt.analysis.attribution.coverage import EXPLAINED_SHARE
 from leakhunt.analysis.gate.absolute import no_sample
 from leakhunt.analysis.gate.check import check_all, default_budgets
+from leakhunt.analysis.gate.small_objects import of_the_heap
 from leakhunt.analysis.verdict.series import default_tolerance
 from leakhunt.model.attribution import Attribution, Suspect
 from leakhunt.model.gate import (
@@ -23,7 +24,15 @@ from leakhunt.model.gate import (
     gravest,
 )
 from leakhunt.model.report import JudgedRun
-from leakhunt.model.series import GARBAGE_OBJECTS, SeriesRole, Unit, has_role
+from leakhunt.model.series import (
+    GARBAGE_OBJECTS,
+    LIVE_HEAP,
+    PYTHON_BLOCKS,
+    PYTHON_LIVE,
+    SeriesRole,
+    Unit,
+    has_role,
+)
 from leakhunt.text.message import Text, message
 
 
@@ -35,8 +44,8 @@ def answer_on(
 ) -> VariantResult:
     """The answer on the repeats of one variant; there is one at least.
 
-    Where no budget is about memory, nothing may leak; with a baseline, nothing may leak more than
-    there. Where it was hunted, suspects that are accepted do not count.
+    What no budget is about may not leak; with a baseline, nothing may leak more than there. Where
+    it was hunted, suspects that are accepted do not count.
     """
     if not any(entry.run.samples_done for entry in entries):
         run = entries[0].run
@@ -76,14 +85,20 @@ def answer_on(
 
 
 def _with_defaults(budgets: Sequence[Budget], entries: Sequence[JudgedRun]) -> Sequence[Budget]:
-    """The budgets, and that nothing may leak, unless one of them is about memory.
+    """The budgets, and that nothing may leak of what none of them is about.
 
-    A budget for descriptors, say, is one more thing to keep, and none less.
+    What holds all memory, such as RSS, is about live memory as well. The live heap is so about
+    small objects, in bytes: a budget is one more thing to keep, and none less.
     """
-    if any(has_role(budget.series, SeriesRole.LIVE, SeriesRole.RETAINED) for budget in budgets):
-        return budgets
-    own = {budget.series for budget in budgets}
-    return (*budgets, *(each for each in default_budgets(entries) if each.series not in own))
+    about = {budget.series for budget in budgets}
+    if not about & {PYTHON_BLOCKS, PYTHON_LIVE}:
+        budgets = (*budgets, *of_the_heap(budgets, entries))
+        about |= {budget.series for budget in budgets}
+    if PYTHON_LIVE in about:
+        about |= {PYTHON_BLOCKS}
+    if any(has_role(series, SeriesRole.RETAINED) for series in about):
+        about |= {LIVE_HEAP, PYTHON_BLOCKS}
+    return (*budgets, *(each for each in default_budgets(entries) if each.series not in about))
 
 
 def not_measured(scenario: str, variant: str, reason: Text) -> VariantResult:

@@ -454,3 +454,83 @@ def test_of_several_answers_the_gravest_is_the_answer() -> None:
         gravest([GateAnswer.NOT_MEASURED, GateAnswer.OVER_BUDGET, GateAnswer.WITHIN_BUDGET])
         is GateAnswer.OVER_BUDGET
     )
+
+
+def small(rate: int, calls: int = 400, wobble: int = 0) -> list[Reading]:
+    """Full readings of a run that keeps so many bytes of small objects a call."""
+    steps = [("start", 0), *(("look_collected", at) for at in range(100, calls, 100)),
+             ("collected", calls), ("end", calls)]  # fmt: skip
+    return [
+        Reading(step, {"live_heap": BASE, "python_live": rate * at + wobble * (at // 100 % 2)}, at)
+        for step, at in steps
+    ]
+
+
+def small_objects_run(make_run: MakeRun, blocks: int, rate: int, **samples: list[int]) -> Run:
+    given = {"live_heap": [BASE] * 400, "threads": [4] * 400} | samples
+    return make_run(
+        readings=small(rate), python_blocks=[blocks * call for call in range(400)], **given
+    )
+
+
+def checks_of(run: Run, *budgets: Budget) -> dict[str, GateAnswer]:
+    answer = answer_on(judged(run), Terms(budgets, (), TODAY))
+    return {check.budget.series: check.answer for check in answer.checks}
+
+
+def test_small_objects_are_held_to_the_budget_of_the_heap_that_leaves_them_out(
+    make_run: MakeRun,
+) -> None:
+    quarter = replace(PER_CALL, amount=256.0, text="256/call")
+    leaks = small_objects_run(make_run, blocks=16, rate=864)
+    answer = answer_on(judged(leaks), Terms((quarter,), (), TODAY))
+    assert answer.answer is GateAnswer.OVER_BUDGET
+    (check,) = (each for each in answer.checks if each.answer is GateAnswer.OVER_BUDGET)
+    assert (check.budget.series, check.budget.text) == ("python_live", "256/call")
+    assert (check.estimate, check.low) == (pytest.approx(864), pytest.approx(864))
+    assert "small Python objects: 864 B/call" in str(check.reason)
+    assert set(checks_of(leaks, replace(quarter, amount=1024.0)).values()) == {
+        GateAnswer.WITHIN_BUDGET
+    }
+    clean = small_objects_run(make_run, blocks=0, rate=0)
+    assert set(checks_of(clean, quarter).values()) == {GateAnswer.WITHIN_BUDGET}
+
+
+def test_small_objects_have_budgets_of_their_own(make_run: MakeRun) -> None:
+    leaks = small_objects_run(make_run, blocks=16, rate=864)
+    own = replace(PER_CALL, series="python_live", amount=1000.0)
+    assert checks_of(leaks, own, replace(PER_CALL, amount=256.0))["python_live"] is (
+        GateAnswer.WITHIN_BUDGET
+    )
+    blocks = replace(PER_CALL, series="python_blocks", amount=20.0)
+    assert "python_live" not in checks_of(leaks, PER_CALL, blocks)
+    total = Budget("python_live", 300_000.0, Extent.RUN, more=False, text="300 kB total")
+    assert checks_of(leaks, total)["python_live"] is GateAnswer.OVER_BUDGET
+    assert checks_of(leaks, replace(total, amount=400_000.0))["python_live"] is (
+        GateAnswer.WITHIN_BUDGET
+    )
+
+
+def test_small_objects_of_too_few_calls_for_a_verdict_are_no_answer(make_run: MakeRun) -> None:
+    few = make_run(
+        readings=small(864, calls=40), live_heap=[BASE] * 40,
+        python_blocks=[16 * call for call in range(40)],
+    )  # fmt: skip
+    assert only(replace(PER_CALL, series="python_live"), few).answer is GateAnswer.NOT_MEASURED
+
+
+@pytest.mark.parametrize("series", ["threads", "python_blocks"])
+def test_a_budget_takes_no_other_rule_away(make_run: MakeRun, series: str) -> None:
+    """What no budget is about may not leak."""
+    rising = {series: [4 + call for call in range(400)]}
+    run = make_run(**{"live_heap": [BASE] * 400, **rising})
+    assert checks_of(run, PER_CALL)[series] is GateAnswer.OVER_BUDGET
+    assert checks_of(run, RSS_TOTAL).get(series) is (
+        GateAnswer.OVER_BUDGET if series == "threads" else None
+    )
+
+
+def test_a_budget_of_blocks_leaves_the_heap_its_rule(make_run: MakeRun) -> None:
+    blocks = replace(PER_CALL, series="python_blocks", amount=1.0)
+    run = make_run(live_heap=leak(5000), python_blocks=[1000] * 300)
+    assert checks_of(run, blocks)["live_heap"] is GateAnswer.OVER_BUDGET
