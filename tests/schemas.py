@@ -91,7 +91,7 @@ CAME_LATER = (
     "ReportJson.conclusion", "Attribution.garbage", "Suspect.cycle", "Cause.distributions",
     "Suspect.distribution", "ReportJsonRun.processes", "PlannedLoad.agent",
     "PlannedLoad.by_route", "ReportJsonRun.routes", "Peak.holders",
-    "RecommendedLimit.starting_bytes",
+    "RecommendedLimit.starting_bytes", "Trend.rate_in_bytes",
 )  # fmt: skip
 # What a schema says besides the type.
 _NARROWER: Mapping[str, Mapping[str, Any]] = {

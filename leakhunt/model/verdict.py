@@ -46,7 +46,8 @@ class Trend:
     warm-up whose time constant is above that number of calls. `level_after`: a series that is no
     leak rose for so many calls of the judged part, and was level from there on. `calls_needed`:
     further calls until the verdict, where the status is inconclusive. All of them are None when
-    there are too few samples. `net` is last less first sample.
+    there are too few samples. `net` is last less first sample. `rate_in_bytes`, of blocks: their
+    bytes per call that full collections leave; None: not read.
     """
 
     series: str
@@ -65,6 +66,7 @@ class Trend:
     reason: Text
     slowest_warm_up: float | None = None
     level_after: float | None = None
+    rate_in_bytes: float | None = None
 
     @property
     def rises_undecided(self) -> bool:

@@ -253,6 +253,13 @@ def _in_bytes(trend: Trend, run: Run) -> Trend | None:
     return _by_collections(trend, blocks, Status.NO_LEAK, Shape.UNLABELLED, reason)
 
 
+def with_bytes(trend: Trend, run: Run) -> Trend:
+    """`trend`, of blocks with what they come to in bytes, where that was read."""
+    facts = SERIES.get(trend.series)
+    left = remains(run, facts.in_bytes) if facts is not None and facts.in_bytes else None
+    return trend if left is None else replace(trend, rate_in_bytes=max(left.rate, 0.0))
+
+
 def garbage_matters(run: Run) -> bool:
     """Whether a collection at a check freed so much that it could hide a leak or look like one."""
     return any(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from leakhunt.analysis.verdict.after_gc import (
+    with_bytes,
     without_garbage,
 )
 from leakhunt.analysis.verdict.container import with_container
@@ -145,7 +146,7 @@ def _trend(run: Run, series: Series, alpha: float, power: bool) -> Trend:
     if run.plan.watch is not None:
         return _watched_trend(run, series, alpha, power)
     values = run.samples[series.name][run.judged_from : run.samples_done]
-    return without_garbage(_judged(run, series, values, alpha, power), run)
+    return with_bytes(without_garbage(_judged(run, series, values, alpha, power), run), run)
 
 
 def _judged(

@@ -10,7 +10,7 @@ from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Ending, Run
-from leakhunt.model.series import RSS, SERIES, short_title
+from leakhunt.model.series import RSS, SERIES, Unit, short_title
 from leakhunt.model.verdict import Trend
 from leakhunt.text.message import Message, Text, joined, message
 
@@ -61,6 +61,13 @@ def growth(trend: Trend, work: Work) -> Message:
         "high": Amount(trend.rate_high, trend.unit),
         "shape": trend.shape,
     }
+    if trend.rate_in_bytes:
+        return message(
+            "verdict.grow_in_bytes",
+            "{title} grow by {rate}, {in_bytes} ({low} to {high}), {shape}",
+            in_bytes=Rate(trend.rate_in_bytes, Unit.BYTES, work),
+            **values,
+        )
     if _is_plural(trend):
         return message(
             "verdict.grow", "{title} grow by {rate} ({low} to {high}), {shape}", **values

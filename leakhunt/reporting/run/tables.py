@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from leakhunt.amounts import format_amount, format_interval, format_rate, format_seconds
+from leakhunt.amounts import (
+    format_amount,
+    format_bytes,
+    format_interval,
+    format_rate,
+    format_seconds,
+)
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
 from leakhunt.model.report import Cost, Difference, JudgedRun, Report
@@ -115,7 +121,9 @@ def trend_cell(trend: Trend | None) -> str:
         return NOTHING
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     if trend.unit is Unit.BLOCKS:
-        return f"{trend.rate:.3g} [{trend.rate_low:.3g}, {trend.rate_high:.3g}]"
+        counted = f"{trend.rate:.3g} [{trend.rate_low:.3g}, {trend.rate_high:.3g}]"
+        in_bytes = trend.rate_in_bytes
+        return f"{counted}, {format_bytes(in_bytes)}" if in_bytes else counted
     return format_interval(format_amount(trend.rate, trend.unit), low, high)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich import box
 from rich.cells import cell_len
@@ -12,7 +12,7 @@ from rich.text import Text
 from leakhunt.amounts import format_amount
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, Report
-from leakhunt.model.series import ANONYMOUS, RSS, SeriesDisplay, displayed
+from leakhunt.model.series import ANONYMOUS, LIVE_HEAP, PYTHON_BLOCKS, RSS, SeriesDisplay, displayed
 from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.reporting.run.tables import (
@@ -76,7 +76,7 @@ def summary_table(report: Report) -> Table:
         table.add_row(
             Text(visible(entry.variant), "bold"),
             Text(verdict_cell(entry), _style(entry.verdict)),
-            *(Text(_rate(trends.get(name))) for name in rates),
+            *(Text(_rate(trends, name)) for name in rates),
             *map(Text, short_cells(entry, report)),
         )
     return table
@@ -95,10 +95,14 @@ def allocator_tables(report: Report) -> Iterator[Table | Text]:
         yield visible_line(Text.assemble(("= ", "bold"), str(board.sentence)))
 
 
-def _rate(trend: Trend | None) -> str:
+def _rate(trends: Mapping[str, Trend], name: str) -> str:
+    """A rate; of the heap with the small Python objects that leak, which live elsewhere."""
+    trend, blocks = trends.get(name), trends.get(PYTHON_BLOCKS)
     if trend is None or trend.rate is None:
         return NOTHING
-    return format_amount(trend.rate, trend.unit)
+    leaks = name == LIVE_HEAP and blocks is not None and blocks.status is Status.LEAK
+    beside = blocks.rate_in_bytes if blocks is not None and leaks else None
+    return format_amount(trend.rate + (beside or 0.0), trend.unit)
 
 
 def _verdict_lines(entry: JudgedRun) -> Iterator[Text]:

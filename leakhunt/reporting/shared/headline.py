@@ -110,9 +110,13 @@ def headline(entry: JudgedRun) -> Headline | None:
     if trend is None or trend.rate is None or trend.rate_low is None or trend.rate_high is None:
         return None
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
+    work = entry.run.plan.work
+    rate = format_rate(trend.rate, trend.unit, work)
+    if trend.rate_in_bytes:
+        rate = f"{rate}, {format_rate(trend.rate_in_bytes, Unit.BYTES, work)}"
     return Headline(
         title_in(entry.run, trend.series),
-        format_rate(trend.rate, trend.unit, entry.run.plan.work),
+        rate,
         tr("({low} to {high})", low=lower_bound(low, high), high=high),
     )
 

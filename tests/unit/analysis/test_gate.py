@@ -456,14 +456,11 @@ def test_of_several_answers_the_gravest_is_the_answer() -> None:
     )
 
 
-def small(rate: int, calls: int = 400, wobble: int = 0) -> list[Reading]:
+def small(rate: int, calls: int = 400) -> list[Reading]:
     """Full readings of a run that keeps so many bytes of small objects a call."""
     steps = [("start", 0), *(("look_collected", at) for at in range(100, calls, 100)),
              ("collected", calls), ("end", calls)]  # fmt: skip
-    return [
-        Reading(step, {"live_heap": BASE, "python_live": rate * at + wobble * (at // 100 % 2)}, at)
-        for step, at in steps
-    ]
+    return [Reading(step, {"live_heap": BASE, "python_live": rate * at}, at) for step, at in steps]
 
 
 def small_objects_run(make_run: MakeRun, blocks: int, rate: int, **samples: list[int]) -> Run:

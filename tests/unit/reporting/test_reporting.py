@@ -14,7 +14,7 @@ from conftest import MakeRun
 
 from leakhunt.analysis.report import assemble
 from leakhunt.model.report import Report
-from leakhunt.model.run import Ending, Outcome
+from leakhunt.model.run import Ending, Outcome, Reading
 from leakhunt.reporting.charts.style import spread_out
 from leakhunt.reporting.charts.thinning import MAX_POINTS, decimated
 from leakhunt.reporting.registry import RENDERERS, RunRenderer
@@ -264,3 +264,22 @@ def test_a_memory_limit_is_said_where_there_is_one(
     run = replace(make_run(**leak(4096)), facts={"weights": "real", "memory limit": limit})
     names = [name for name, _ in first_facts(assemble([run], "leakhunt run"))]
     assert names == ["weights", *(["memory limit"] if is_said else [])]
+
+
+def test_a_leak_of_small_objects_is_told_in_bytes_everywhere(make_run: MakeRun) -> None:
+    """They are no part of the live heap, whose column shows them where they leak."""
+    looks = range(100, 500, 100)
+    readings = [Reading("look_collected", {"python_live": 864 * at}, at) for at in looks]
+    growing = {"live_heap": [1 << 20] * 400, "python_blocks": [16 * call for call in range(400)]}
+    report = assemble([make_run(readings=readings, **growing)], "leakhunt test")
+    (entry,) = report.entries
+    assert entry.verdict.trends["python_blocks"].rate_in_bytes == pytest.approx(864)
+    assert "grow by 16 blocks/call, 864 B/call (16 to 16 blocks)" in str(entry.verdict.sentence)
+    columns = summary_table(report).columns
+    assert "864 B" in {str(cell) for column in columns for cell in column.cells}
+    page = text_of("report.md", report)
+    assert "Python blocks: 16 blocks/call, 864 B/call" in page
+    assert r"16 \[16, 16\], 864 B" in page
+    steady = {"live_heap": [1 << 20] * 400, "python_blocks": [16] * 400}
+    clean = assemble([make_run(readings=readings[:1], **steady)], "leakhunt test")
+    assert "864 B" not in text_of("report.md", clean)
