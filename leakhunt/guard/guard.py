@@ -59,7 +59,7 @@ class Guard:
         assert not isinstance(limit, str)
         assert not isinstance(request_bytes, str)
         self._own = own or OwnMemory()
-        self._clock = clock
+        self.clock = clock
         self._latest = LatestUse(read or LimitReader(limit, self._own, clock).read, self.config)
         self.expected = ExpectedPeak(request_bytes)
         self._peaks = PeakMeter(self.expected, self._own)
@@ -145,7 +145,7 @@ class Guard:
     def try_admit(self, body_bytes: int = 0) -> Ticket | Refusal:
         """A ticket, or why not; `body_bytes` is the length of the request's body, 0: unknown."""
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             in_flight = self._in_flight
             latest = self._latest
             peaks = self._peaks
@@ -229,7 +229,7 @@ class Guard:
 
     def finish(self, ticket: Ticket, *, has_failed: bool = False) -> float:
         """Give a ticket back; the seconds it was at work. A second time does nothing."""
-        now = self._clock()
+        now = self.clock()
         seconds = now - ticket.started
         with self._lock:
             if not ticket.is_open:
@@ -273,7 +273,7 @@ class Guard:
 
     def status(self) -> GuardStatus:
         """How it is now. Some hundred microseconds: the allocator is asked."""
-        now = self._clock()
+        now = self.clock()
         with self._lock:
             use = self._renew_use(now)
             rss = self._own.rss_bytes()
@@ -303,7 +303,7 @@ class Guard:
             self.join_workers()
         own = self.status()
         others = [
-            with_readiness(status_of_peer(peer, own, self._clock()), self.config)
+            with_readiness(status_of_peer(peer, own, self.clock()), self.config)
             for peer in self._files.others()
         ]
         return tuple(sorted((own, *others), key=lambda each: each.pid))
@@ -377,7 +377,7 @@ class Guard:
 
     def _counted(self, answer: Ticket | Refusal) -> Ticket | Refusal:
         if isinstance(answer, Refusal):
-            now = self._clock()
+            now = self.clock()
             with self._lock:
                 self._counts.refuse(answer.reason)
                 is_watch_due = self._is_watch_due(now)

@@ -48,6 +48,8 @@ class RecyclingConfig:
         grace_seconds: after this time it stops with requests at work; the server has its own limit.
         turn_seconds: so long after one worker has ended, no other of the same parent takes its
             turn: at least what a fresh one takes to be ready.
+        full_seconds: so much longer refusing than serving, because the container is full, is reason
+            enough for a worker that gives back at least a quarter of its room.
     """
 
     max_bytes: int | str
@@ -57,6 +59,7 @@ class RecyclingConfig:
     settle_seconds: float = 0.5
     grace_seconds: float = 120.0
     turn_seconds: float = 10.0
+    full_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         """Check the size.
@@ -121,6 +124,9 @@ class Recycler:
         self._share = 1 - self.config.jitter * self._chance()
         self._ready_bytes: int | None = None
         self._least_bytes: int | None = None
+        self._fresh_bytes: int | None = None
+        self._refusing_seconds = 0.0
+        self._looked_at = self._guard.clock()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -140,28 +146,49 @@ class Recycler:
         with self._lock:
             if self._thread is not None:
                 return
-            if self._ready_bytes is None:
-                served = self._guard.served
-                if served:
-                    self._least_bytes = min(rss_bytes, self._least_bytes or rss_bytes)
-                if served < self.config.settled_requests or self._least_bytes is None:
-                    return
-                self._ready_bytes = self._least_bytes
+            self._settle(rss_bytes)
             threshold = self.threshold_bytes
-            assert threshold is not None
-            if not self._is_due(rss_bytes, threshold) or not self._turn.take():
+            is_due = threshold is not None and self._is_due(rss_bytes, threshold)
+            if not (is_due or self._is_stuck(rss_bytes)) or not self._turn.take():
                 return
             self._thread = threading.Thread(
                 target=self._hand_over, name="leakhunt-guard-recycle", daemon=True
             )
         _LOG.info(
-            "leakhunt.guard: worker %d holds %d bytes, threshold %d: hand-over",
+            "leakhunt.guard: worker %d holds %d bytes, %s: hand-over",
             os.getpid(),
             rss_bytes,
-            threshold,
+            f"threshold {threshold}" if is_due else "and the container stays full",
         )
         self._guard.draining = True
         self._thread.start()
+
+    def _settle(self, rss_bytes: int) -> None:
+        """Learn what a worker holds before its first request, and what after the first ones."""
+        served = self._guard.served
+        if not served or self._fresh_bytes is None:
+            self._fresh_bytes = rss_bytes
+        if self._ready_bytes is not None or not served:
+            return
+        self._least_bytes = min(rss_bytes, self._least_bytes or rss_bytes)
+        if served >= self.config.settled_requests:
+            self._ready_bytes = self._least_bytes
+
+    def _is_stuck(self, rss_bytes: int) -> bool:
+        """Whether the container stays full, and a fresh worker in this one's place would hold less.
+
+        Workers that refuse nearly all grow no more, and may never have settled: none would be past
+        a threshold, and they would refuse for good.
+        """
+        now = self._guard.clock()
+        passed, self._looked_at = now - self._looked_at, now
+        change = -passed if self._guard.breaker.is_closed else passed
+        self._refusing_seconds = max(self._refusing_seconds + change, 0.0)
+        assert self._fresh_bytes is not None
+        room = self.config.threshold_bytes(self._fresh_bytes) - self._fresh_bytes
+        gives_back = rss_bytes - self._fresh_bytes
+        is_full = self._refusing_seconds >= self.config.full_seconds
+        return is_full and gives_back >= room * _EARLY_SHARE
 
     def _is_due(self, rss_bytes: int, threshold: int) -> bool:
         """Past the threshold; or past a part of it while the container is full.

@@ -38,7 +38,11 @@ class Worker:
 
     def __init__(self, folder: Path, chance: float = 0.0, **config: Any) -> None:
         self.ended = threading.Event()
-        self.guard = Guard(GuardConfig(max_concurrency=8, queue_seconds=0, request_bytes=1))
+        self.now = 0.0
+        self.guard = Guard(
+            GuardConfig(max_concurrency=8, queue_seconds=0, request_bytes=1),
+            clock=lambda: self.now,
+        )
         quick = {"drain_seconds": 0.0, "settle_seconds": 0.0, "settled_requests": 3}
         self.recycler = Recycler(
             self.guard,
@@ -113,6 +117,41 @@ def test_a_full_container_is_reason_to_go_early(tmp_path: Path) -> None:
     assert not worker.guard.draining
     worker.recycler.look(526 * MIB)
     assert worker.ended.wait(20)
+
+
+def test_a_container_that_stays_full_is_reason_for_one_that_never_settled(tmp_path: Path) -> None:
+    """Of workers that refuse nearly all, none serves its first requests: all would stay so."""
+    worker = Worker(tmp_path)
+    worker.recycler.look(400 * MIB)
+    worker.serve(1, 426)
+    worker.guard.refuse_until_well()
+    for worker.now in (10.0, 20.0, 29.0):
+        worker.recycler.look(426 * MIB)
+    assert not worker.guard.draining
+    worker.now = 31.0
+    worker.recycler.look(426 * MIB)
+    assert worker.ended.wait(20)
+
+
+def test_a_worker_that_gives_nothing_back_stays_in_a_full_container(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.recycler.look(400 * MIB)
+    worker.serve(1, 424)
+    worker.guard.refuse_until_well()
+    worker.now = 100.0
+    worker.recycler.look(424 * MIB)
+    assert not worker.guard.draining
+
+
+def test_as_long_serving_as_refusing_is_no_reason(tmp_path: Path) -> None:
+    worker = Worker(tmp_path)
+    worker.recycler.look(400 * MIB)
+    worker.serve(1, 450)
+    for turn in range(20):
+        worker.guard.refuse_until_well() if turn % 2 else worker.guard.breaker.reset()
+        worker.now += 20.0
+        worker.recycler.look(450 * MIB)
+    assert not worker.guard.draining
 
 
 def test_refused_requests_are_looked_at_as_well() -> None:
