@@ -2,12 +2,16 @@
 
 ``python tests/watched_worlds.py FILE HOURS PACE`` watches it as a process that can be killed: the
 time that has passed lies in ``FILE.now``, so that a watch which goes on takes it from there.
+``python tests/watched_worlds.py FILE HOURS traced`` prints what Python's allocators hold meanwhile.
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,8 +121,28 @@ def watched(
     return Watch(place, source, clock, hooks).carry_out()
 
 
+def traced(file: Path, hours: int) -> list[int]:
+    """What Python's allocators hold, read now and then while it is watched for so many hours."""
+    clock = ToldClock()
+    taken: list[int] = []
+
+    def measure(clock: ToldClock) -> None:
+        gc.collect()
+        taken.append(tracemalloc.get_traced_memory()[0])
+        clock.at[clock.slept + hours * 5] = measure
+
+    clock.at[hours * 20] = measure
+    tracemalloc.start()
+    watched(file, clock, ToldSource(clock, wavy), hours=hours, interval=60)
+    return taken
+
+
 def main() -> None:
-    file, hours, throughput = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+    file, hours = Path(sys.argv[1]), float(sys.argv[2])
+    if sys.argv[3] == "traced":
+        json.dump(traced(file, int(hours)), sys.stdout)
+        return
+    throughput = float(sys.argv[3])
     kept = file.with_suffix(".now")
     clock = ToldClock(throughput=throughput, file=kept)
     if kept.exists() and kept.read_text("ascii"):
