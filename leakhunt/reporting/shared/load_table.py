@@ -22,7 +22,7 @@ LOAD_HEADINGS = (
     mark("users"),
 )
 # What happened to a service meanwhile.
-_NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet", "no-turns", "shared-files")
+_NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet", "no-turns")
 
 
 def work_of(report: Report) -> Work:
@@ -77,6 +77,12 @@ def load_lines(report: Report) -> Iterator[str]:
         for note in entry.run.notes:
             if note.get("kind") in _NOTED_KINDS:
                 yield tr("{variant}: {text}", variant=entry.variant, text=note.get("text", ""))
+            elif note.get("kind") == "shared-files":
+                yield tr(
+                    "{variant}: files of this machine's /dev/shm that grew: {files}",
+                    variant=entry.variant,
+                    files=note.get("text", ""),
+                )
 
 
 def load_facts(run: Run) -> tuple[tuple[str, str], ...]:
