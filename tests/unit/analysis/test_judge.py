@@ -354,7 +354,7 @@ def test_a_verdict_is_judged_once_and_said_in_any_language(make_run: MakeRun) ->
         assert judge(run) == verdict
         sentence, reason = str(verdict.sentence), str(verdict.trends["rss"].reason)
     assert "存活堆" in sentence and "live heap" not in sentence
-    assert reason == "没有超过 0 B/次 的泄漏"
+    assert reason == "没有超过 0 B/次的泄漏"
     assert "Leak (Python). Live heap grows by 4.00 KiB/call" in str(verdict.sentence)
     assert str(verdict.trends["rss"].reason) == "no leak above 0 B/call"
 

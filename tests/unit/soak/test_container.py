@@ -150,6 +150,8 @@ def test_files_in_shared_memory_have_a_heading(tmp_path: Path) -> None:
     run = run_file.load(write_soak(tmp_path / "a.run.jsonl", replace(soak(LONG), notes=(note,))))
     heading = "files of this machine's /dev/shm that grew: psm_1 (nobody)"
     assert [*load_lines(assemble([run], "leakhunt test"))] == [f"{run.plan.variant}: {heading}"]
+    guards = note | {"growth": [["leakhunt-guard-0/1" + GUARD_SUFFIX, 4096, 0]]}
+    assert not [*load_lines(assemble([replace(run, notes=(guards,))], "leakhunt test"))]
 
 
 def rising(to: float) -> object:
