@@ -236,6 +236,7 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "stopped": {},
     "disk-full": {"text": Text},
     "error": {"text": Text, "exit_code": int},
+    "advice": {"text": Text},
     "errors": {"text": Text, "errors": _COUNTED},
     "restarted": {"text": Text},
     "resumed": {"text": Text},

@@ -22,7 +22,7 @@ from leakhunt.amounts import format_amount, format_rate
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.model.plan import Work
 from leakhunt.model.run import Outcome
-from leakhunt.model.series import SeriesDisplay, SeriesRole, displayed, short_title
+from leakhunt.model.series import SeriesDisplay, SeriesRole, Unit, displayed, short_title
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.storage.follow import Tail
 from leakhunt.text.language import mark, tr
@@ -160,6 +160,10 @@ class Follower:
         self._bars.stop_task(self.task)
 
 
+# The table of a soak has the median over its samples, which may be another time by far.
+_LATEST = mark("latest {rate}")
+
+
 def figures(latest: Mapping[str, int], work: Work) -> str:
     """``live heap 301.2 MiB  RSS 812.3 MiB  18.4 ms/call``, of what was read."""
     read = [
@@ -168,11 +172,16 @@ def figures(latest: Mapping[str, int], work: Work) -> str:
         if facts.name in latest and (work.is_timed or facts.role is not SeriesRole.TIME)
     ]
     return "  ".join(
-        format_rate(latest[facts.name], facts.unit, work)
+        _time(latest[facts.name], facts.unit, work)
         if facts.role is SeriesRole.TIME
         else f"{short_title(facts.name)} {format_amount(latest[facts.name], facts.unit)}"
         for facts in read
     )
+
+
+def _time(time_ns: float, unit: Unit, work: Work) -> str:
+    rate = format_rate(time_ns, unit, work)
+    return tr(_LATEST, rate=rate) if work is Work.REQUEST else rate
 
 
 class ProgressCount(Protocol):

@@ -26,11 +26,11 @@ import psutil
 
 from leakhunt.guard.counts import CELLS, FORMAT, Counts
 from leakhunt.guard.sockets import server_sockets
+from leakhunt.model.own_files import GUARD_SUFFIX
 
 _LOG = logging.getLogger("leakhunt.guard")
 # prometheus_client's own variable for the same: its files and these do not meet.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_SUFFIX = ".leakhunt-guard"
 _HEADER_BYTES = 2048
 _FILE_BYTES = _HEADER_BYTES + 8 * CELLS
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
@@ -94,7 +94,10 @@ class WorkerFiles:
                 return None
             folder = Path(given) if given else _own_folder()
             folder.mkdir(parents=True, exist_ok=True)
-            for left in (*folder.glob(f"{_space()}-*{_SUFFIX}"), *folder.glob(f"{_space()}-*.new")):
+            for left in (
+                *folder.glob(f"{_space()}-*{GUARD_SUFFIX}"),
+                *folder.glob(f"{_space()}-*.new"),
+            ):
                 with contextlib.suppress(OSError, ValueError):  # of another user, or of no worker
                     _removed_if_over(left)
             born = birth(os.getpid())
@@ -107,7 +110,7 @@ class WorkerFiles:
                 "sockets": sorted(sockets),
                 "steps": list(steps),
             }
-            file = folder / f"{_space()}-{os.getpid()}-{born}-{self._number}{_SUFFIX}"
+            file = folder / f"{_space()}-{os.getpid()}-{born}-{self._number}{GUARD_SUFFIX}"
             cells = _made(file, json.dumps(header).encode(), counted)
         except (OSError, ValueError, psutil.Error) as error:
             _LOG.warning("leakhunt.guard: no file for the figures of this worker (%s)", error)
@@ -129,7 +132,7 @@ class WorkerFiles:
         """The other workers that live. One that only starts workers is none of them."""
         if self._file is None or not self.are_shared:
             return
-        files = sorted(self._file.parent.glob(f"{_space()}-*-{self._number}{_SUFFIX}"))
+        files = sorted(self._file.parent.glob(f"{_space()}-*-{self._number}{GUARD_SUFFIX}"))
         read = (self._read(file) for file in files if file != self._file)
         found = [each for each in read if each is not None]
         starters = {os.getppid(), *(each.parent_pid for each in found)}

@@ -26,6 +26,12 @@ class Route:
     name: str
     outcome: RequestOutcome
 
+    @property
+    def plain_title(self) -> str:
+        """``GET /clean``; a name that begins with its method is one already."""
+        is_whole = f"{self.name} ".startswith(f"{self.method} ")
+        return self.name if is_whole else f"{self.method} {self.name}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class RouteCounts:

@@ -367,7 +367,10 @@ def _ended(worker: WorkerProcess, tail: Tail, limit: MemoryLimit) -> Outcome:
     if code or ("stopped" not in tail.notes and not tail.settled):
         exit_text = message("run.exit-code", "exited with code {code}", code=code)
         how = tail.notes.get("error", exit_text)
-        return Outcome(Ending.CRASHED, _placed(how, tail), exit_code=code)
+        reason = _placed(how, tail)
+        if "advice" in tail.notes:
+            reason = joined((reason, tail.notes["advice"]), ". ", "")
+        return Outcome(Ending.CRASHED, reason, exit_code=code)
     if "stopped" in tail.notes:
         return Outcome(
             Ending.INTERRUPTED,

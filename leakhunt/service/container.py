@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from leakhunt.amounts import Amount
+from leakhunt.model.own_files import GUARD_SUFFIX
 from leakhunt.model.series import (
     CGROUP_ANON,
     CGROUP_EVENTS,
@@ -43,6 +45,7 @@ class Container:
     def __init__(self, pid: int, group: Path | None) -> None:
         self._group = group
         self._shared = Path("/proc", str(pid), "root", "dev", "shm")
+        self._sizes_before = {file.name: file.size_bytes for file in self._files()}
         self._names = tuple(self.read())
 
     @property
@@ -60,22 +63,33 @@ class Container:
         """The values, by series; what is not told (any more) is left out."""
         values = dict(of_group(self._group)) if self._group is not None else {}
         with contextlib.suppress(OSError):
-            values[SHARED_FILES] = sum(size for _, size, _ in _files(self._shared))
+            values[SHARED_FILES] = sum(file.size_bytes for file in _files(self._shared))
         return values
 
-    def largest(self, pids: Iterable[int], count: int = 5) -> list[SharedFile]:
-        """The largest files of /dev/shm, and which of these processes have each open or mapped."""
-        try:
-            found = sorted(_files(self._shared), key=lambda file: -file[1])[:count]
-        except OSError:
+    def grown(self, pids: Sequence[int], count: int = 5) -> list[SharedFile]:
+        """The largest files of /dev/shm that are new, or larger than when this began to look.
+
+        Each with those of these processes, the service's, that have it open or mapped. /dev/shm is
+        the whole machine's: what only others have is theirs.
+        """
+        before = self._sizes_before
+        grown = [file for file in self._files() if file.size_bytes > before.get(file.name, 0)]
+        if not grown:
             return []
         files_of = {pid: _held_by(pid) for pid in pids}
+        ours = set().union(*files_of.values())
+        theirs = _held_by_others(frozenset(pids)) if {file.name for file in grown} - ours else set()
+        told = [file for file in grown if file.name in ours or file.name not in theirs]
         return [
-            SharedFile(
-                name, size, owner, tuple(p for p, files in files_of.items() if name in files)
-            )
-            for name, size, owner in found
+            replace(file, pids=tuple(pid for pid, held in files_of.items() if file.name in held))
+            for file in sorted(told, key=lambda file: -file.size_bytes)[:count]
         ]
+
+    def _files(self) -> Sequence[SharedFile]:
+        try:
+            return _files(self._shared)
+        except OSError:
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +99,23 @@ class SharedFile:
     name: str
     size_bytes: int
     owner: str
-    pids: tuple[int, ...]
+    pids: tuple[int, ...] = ()
 
     def sentence(self, title_of: Callable[[int], Text | None]) -> Message:
         """Whose it is, in words."""
-        values = {"name": self.name, "owner": self.owner}
+        values = {"name": self.name, "size": Amount(self.size_bytes), "owner": self.owner}
         titles = tuple(dict.fromkeys(title for pid in self.pids if (title := title_of(pid))))
         if not titles:
             return message(
-                "soak.shared-file-left", "{name} (user {owner}, held by no process)", **values
+                "soak.shared-file-left",
+                "{name}: {size} (user {owner}, held by no process of the service)",
+                **values,
             )
         return message(
-            "soak.shared-file", "{name} (user {owner}, held by {titles})", titles=titles, **values
+            "soak.shared-file",
+            "{name}: {size} (user {owner}, held by {titles})",
+            titles=titles,
+            **values,
         )
 
 
@@ -147,17 +166,18 @@ def _table(file: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) == 2}
 
 
-def _files(folder: Path) -> Sequence[tuple[str, int, str]]:
-    """The files below a folder: name, what they take, and their user."""
+def _files(folder: Path) -> Sequence[SharedFile]:
+    """The files below a folder, and what they take; without those of our own guard."""
     found = []
     for where, _, names in os.walk(folder):
         for name in names:
+            if name.endswith(GUARD_SUFFIX):
+                continue
             with contextlib.suppress(OSError):
                 file = Path(where, name)
                 facts = file.lstat()
-                found.append(
-                    (str(file.relative_to(folder)), facts.st_blocks * _BLOCK_BYTES, _user(facts))
-                )
+                size = facts.st_blocks * _BLOCK_BYTES
+                found.append(SharedFile(str(file.relative_to(folder)), size, _user(facts)))
     return found
 
 
@@ -166,6 +186,12 @@ def _user(facts: os.stat_result) -> str:
         return pwd.getpwuid(facts.st_uid).pw_name
     except KeyError:
         return str(facts.st_uid)
+
+
+def _held_by_others(pids: frozenset[int]) -> set[str]:
+    """The files of /dev/shm that any other process has which may be looked at."""
+    others = (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal())
+    return set().union(*(_held_by(pid) for pid in others if pid not in pids))
 
 
 def _held_by(pid: int) -> set[str]:

@@ -447,9 +447,9 @@ class _Soak:
             self._note("restarted", both)
 
     def _record_shared_files(self) -> None:
-        """The largest files of /dev/shm, and who has them."""
+        """The largest files that came to /dev/shm or grew there, and who has them."""
         tree, roles = self._subject.service.tree, self._readings.roles
-        files = tree.container.largest(tree.pids())
+        files = tree.container.grown(tree.pids())
         if files:
             text = joined([each.sentence(roles.title_of) for each in files], ", ", "")
             rows = [[each.name, each.size_bytes, len(each.pids)] for each in files]

@@ -32,9 +32,10 @@ def tr(text: str, /, **values: object) -> str:
     Without values nothing is filled in: braces stay as they are.
     """
     translated = str(text)
-    if translated and (catalogue := _catalogue(_SPOKEN.get())) is not None:
+    catalogue = _catalogue(_SPOKEN.get()) if translated else None
+    if catalogue is not None:
         translated = catalogue.gettext(translated)
-    return translated.format(**values) if values else translated
+    return _filled(translated, values, catalogue) if values else translated
 
 
 def ntr(singular: str, plural: str, n: int, /, **values: object) -> str:
@@ -43,7 +44,24 @@ def ntr(singular: str, plural: str, n: int, /, **values: object) -> str:
     translated = singular if n == 1 else plural
     if catalogue is not None:
         translated = catalogue.ngettext(singular, plural, n)
-    return translated.format(n=n, **values)
+    return _filled(translated, {"n": n, **values}, catalogue)
+
+
+def one_after_another(*parts: str) -> str:
+    """Texts that are shown in one line: with a space between two, in Chinese where it belongs."""
+    if _SPOKEN.get() == ENGLISH:
+        return " ".join(filter(None, parts))
+    from leakhunt.text.spacing import spaced
+
+    return spaced(part for each in parts if each for part in (" ", each)).lstrip(" ")
+
+
+def _filled(text: str, values: Mapping[str, object], catalogue: GNUTranslations | None) -> str:
+    if catalogue is None:
+        return text.format(**values)
+    from leakhunt.text.spacing import filled  # more than a measured process needs
+
+    return filled(text, values)
 
 
 def mark(text: str, /) -> str:

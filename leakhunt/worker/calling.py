@@ -15,6 +15,7 @@ from leakhunt.errors import ScenarioFailed, UsageError
 from leakhunt.instruments import Call
 from leakhunt.scenario.arguments import (
     HOOKS,
+    INPUT,
     OF_A_CALL,
     Arguments,
     arguments_of,
@@ -89,8 +90,9 @@ class UserModule:
             UsageError: there is no such function, or it cannot be called.
         """
         given = {name: self._hook(name) for name in _HOOKS_OF_A_BODY}
-        hooks = {name: hook for name, hook in given.items() if hook is not None}
+        hooks: dict[str, Any] = {name: hook for name, hook in given.items() if hook is not None}
         function, arguments = self._function()
+        numbered_parameter = self._numbered_parameter(function, arguments, hooks)
         if inspect.iscoroutinefunction(function):
             function = self._loop.awaited(function)
         elif inspect.isasyncgenfunction(function):
@@ -101,11 +103,26 @@ class UserModule:
             function = _never_a_coroutine(function, self._name)
         if "call" not in (*arguments.positional, *arguments.by_keyword.values()):
             return Body(
-                self._module, state, _with(function, arguments, ("state", "input")), **hooks
+                self._module,
+                state,
+                _with(function, arguments, ("state", "input")),
+                **hooks,
+                numbered_parameter=numbered_parameter,
             )
         numbered = _Numbered(_with(function, arguments, OF_A_CALL), hooks.get("make_input"))
         hooks["make_input"] = numbered.make_input
         return Body(self._module, state, numbered.function, **hooks)
+
+    def _numbered_parameter(
+        self, function: _Function, arguments: Arguments, hooks: Mapping[str, _Function]
+    ) -> str:
+        """The parameter that gets the call's number since nothing makes its input; else empty."""
+        if not self._order.plain or "make_input" in hooks:
+            return ""
+        by_keyword = (name for name, what in arguments.by_keyword.items() if what == INPUT)
+        if INPUT not in arguments.positional:
+            return next(by_keyword, "")
+        return self._parameters(function)[arguments.positional.index(INPUT)].name
 
     @property
     def _name(self) -> str:

@@ -26,6 +26,7 @@ from leakhunt.probes import PeakProbe, Probe, choose
 from leakhunt.probes.peaks import PeakRssProbe
 from leakhunt.scenario.find import builtin_folder
 from leakhunt.storage.run_writer import DISK_IS_FULL, Appender, DiskFull, encode
+from leakhunt.text.message import message
 from leakhunt.worker.input_sizes import obvious_size, obvious_unit
 from leakhunt.worker.peak_pass import peak_note
 from leakhunt.worker.protocol import Order
@@ -70,7 +71,8 @@ class Body:
 
     `function` is called with `state` and an input, which `make_input` makes of the state and the
     number of the call, outside the timing. `summarize`, `audio_seconds` and `input_size` are a
-    scenario's, if it has them. `module` is the file's that it is in.
+    scenario's, if it has them. `module` is the file's that it is in. `numbered_parameter`: of a
+    plain function, what gets the number because nothing makes an input for it.
     """
 
     module: ModuleType
@@ -80,6 +82,7 @@ class Body:
     summarize: Callable[[Any, Any], Any] | None = None
     audio_seconds: Callable[[Any, Any], float] | None = None
     input_size: Callable[[Any, Any], float] | None = None
+    numbered_parameter: str = ""
 
 
 def carry_out(
@@ -103,7 +106,12 @@ def carry_out(
         appender.append(line)
     while not stop.requested and (phase := next_phase()) is not None:
         appender.append(encode({"record": "phase", **asdict(phase)}))
-        calls.run(phase, stop)
+        try:
+            calls.run(phase, stop)
+        except Exception:
+            if body.numbered_parameter and not calls.done:
+                write_note(appender, _advice(body.numbered_parameter))
+            raise
         if note := calls.new_input_note():
             appender.append(encode({"record": "note", **note}))
         for line in observer.pause(phase):
@@ -243,6 +251,17 @@ def write_note(appender: Appender, note: dict[str, Any]) -> None:
     """Write a note, on a full disk as well."""
     with contextlib.suppress(DiskFull):  # the note is in the file all the same
         appender.append(encode({"record": "note", **note}))
+
+
+def _advice(parameter: str) -> dict[str, Any]:
+    """What to do where the first call failed with the call's number as an argument."""
+    text = message(
+        "run.number-as-argument",
+        "Parameter {parameter!r} was given the number of the call (0). Measure a function that"
+        " calls this one with what it takes, or add make_input(state, call), which returns that",
+        parameter=parameter,
+    )
+    return {"kind": "advice", "text": text}
 
 
 def error_note(error: Exception) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from leakhunt.analysis.attribution.coverage import (
 from leakhunt.analysis.attribution.dominance import led_by_holder
 from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, reported_cycles
 from leakhunt.analysis.attribution.growth import growth_per_call, is_growing
+from leakhunt.analysis.attribution.handed_on import with_handed_on
 from leakhunt.analysis.attribution.known_causes import causes_for
 from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
@@ -119,6 +120,8 @@ def attribute(
     growth = growth_per_call(run, verdict)
     grown = [each for each in found if not is_cycle(each)]
     grown = led_by_holder(grown, [one.findings for one in instrumented], growth, causes)
+    if run.plan.load is not None:
+        grown = with_handed_on(grown, growth)
     ranked = sorted(
         _without_lines([each for each in grown if _matters(each, growth)]),
         key=lambda cluster: _rank(cluster, verdict, growth),

@@ -56,10 +56,10 @@ def _with_shared_memory(run: Run, verdict: Verdict) -> Verdict:
 
 
 def _files(run: Run) -> list[Text]:
-    """The largest files, and who has them, as the soak has noted them."""
+    """The largest of those that grew, and who has them, as the soak has noted them."""
     noted = [note["text"] for note in run.notes if note.get("kind") == "shared-files"]
     return [
-        message("verdict.shared_files", "Largest files in /dev/shm: {files}", files=text)
+        message("verdict.shared_files", "Files in /dev/shm that grew: {files}", files=text)
         for text in noted[-1:]
     ]
 

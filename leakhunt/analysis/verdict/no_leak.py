@@ -69,9 +69,18 @@ def no_leak(run: Run, trends: Mapping[str, Trend]) -> Verdict:
 def _level(run: Run, trends: Mapping[str, Trend]) -> list[Text]:
     """Since when it is level, where live memory rose by as much as a cache is."""
     live = live_growth(run)
-    if live <= _CACHE_BYTES or (after := level_after(trends)) is None:
+    if live <= _CACHE_BYTES:
         return []
     first = run.calls[run.judged_from - 1] if run.judged_from else 0
+    if (after := level_after(trends)) is None:
+        return [
+            message(
+                "verdict.level_since_warm_up",
+                "Level since the warm-up ({calls}), {size} above the start",
+                calls=Count(first, run.plan.work),
+                size=Amount(live),
+            )
+        ]
     return [
         message(
             "verdict.level_since",

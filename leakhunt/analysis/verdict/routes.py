@@ -25,7 +25,7 @@ from leakhunt.model.routes import JudgedRoute, RequestOutcome, Route, RouteCount
 from leakhunt.model.run import Run
 from leakhunt.model.series import ANONYMOUS, LIVE_HEAP, PYTHON_BLOCKS, short_title
 from leakhunt.model.verdict import Status, Verdict
-from leakhunt.text.message import Message, Text, joined, message, sentences
+from leakhunt.text.message import Message, Text, joined, message, plural_message, sentences
 
 # A turn is so many samples: short, so that the service as a whole is soaked evenly all the same.
 SAMPLES_PER_TURN = 3
@@ -167,7 +167,11 @@ def with_routes(run: Run, verdict: Verdict, judged: Sequence[JudgedRoute]) -> Ve
     parts: list[Text] = [_grows(each, run.plan.work) for each in guilty[:_MAX_NAMED]]
     others = len(judged) - len(guilty)
     if others:
-        parts.append(message("verdict.other_routes", "no growth in {count} others", count=others))
+        parts.append(
+            plural_message(
+                "verdict.other_routes", "no growth in {n} other", "no growth in {n} others", others
+            )
+        )
     by_route = message("verdict.by_route", "By route: {routes}", routes=joined(parts, "; ", ""))
     return replace(verdict, sentence=sentences([verdict.sentence, by_route]))
 
@@ -192,7 +196,7 @@ def title_of(routes: Sequence[Route]) -> Text:
 
 
 def _title(route: Route) -> Text:
-    plain = f"{route.method} {route.name}".strip()
+    plain = route.plain_title
     if route.outcome is RequestOutcome.ANSWERED:
         return plain
     return message("route.outcome", "{route} ({outcome})", route=plain, outcome=route.outcome)

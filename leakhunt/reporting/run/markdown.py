@@ -45,7 +45,7 @@ from leakhunt.reporting.shared.suspects import (
     line_rows,
     trial_row,
 )
-from leakhunt.text.language import mark, tr
+from leakhunt.text.language import mark, one_after_another, tr
 
 _SHORT_HEADINGS = (mark("variant"), mark("verdict"), mark("memory"), mark("rate"))
 # The width of a curve in the table, in characters.
@@ -99,11 +99,14 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _short_row(entry: JudgedRun, report: Report) -> tuple[str, ...]:
     rate = headline(entry)
+    grown = NOTHING
+    if rate is not None:
+        grown = f"{rate.title}{tr(': ')}{one_after_another(rate.text, rate.bounds)}"
     return (
         entry.variant,
         verdict_cell(entry),
         bars(sparkline(entry, _BARS)),
-        f"{rate.title}{tr(': ')}{rate.text} {rate.bounds}" if rate else NOTHING,
+        grown,
         *short_cells(entry, report),
     )
 

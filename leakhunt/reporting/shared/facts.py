@@ -16,8 +16,11 @@ from leakhunt.text.message import Text, said
 MIN_OBJECTS_PER_CALL = 0.1
 # The facts that a reader must see first, in this order.
 FIRST_FACTS = ("weights", "weights_sha256")
-# Names of facts as words, where they are no titles.
-_NAMES = (mark("weights"), mark("weights sha256"), mark("memory limit"))
+# Names of facts as words: those of leakhunt and of the built-in scenarios. A user's own stay.
+_NAMES = (
+    *(mark("weights"), mark("weights sha256"), mark("scheduler"), mark("images"), mark("audio")),
+    *(mark("memory limit"), mark("ready after"), mark("inside view"), mark("gpu"), mark("cuda")),
+)
 _LIMIT_FACT, _NO_LIMIT = "memory limit", "none"
 _CALLS = {Work.CALL: mark("calls"), Work.REQUEST: mark("requests")}
 _EVERY = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from leakhunt.amounts import format_seconds
+from leakhunt.model.own_files import GUARD_SUFFIX
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, LoadSummary, Report
 from leakhunt.model.run import Run
@@ -22,7 +24,7 @@ LOAD_HEADINGS = (
     mark("users"),
 )
 # What happened to a service meanwhile.
-_NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet", "no-turns", "shared-files")
+_NOTED_KINDS = ("restarted", "resumed", "lost-inside", "not-quiet", "no-turns")
 
 
 def work_of(report: Report) -> Work:
@@ -77,6 +79,18 @@ def load_lines(report: Report) -> Iterator[str]:
         for note in entry.run.notes:
             if note.get("kind") in _NOTED_KINDS:
                 yield tr("{variant}: {text}", variant=entry.variant, text=note.get("text", ""))
+            elif note.get("kind") == "shared-files" and not _is_of_guards(note):
+                yield tr(
+                    "{variant}: files of this machine's /dev/shm that grew: {files}",
+                    variant=entry.variant,
+                    files=note.get("text", ""),
+                )
+
+
+def _is_of_guards(note: Mapping[str, Any]) -> bool:
+    """Whether leakhunt's guards made all the files: earlier versions noted those, too."""
+    names = [str(name) for name, *_ in note.get("growth", ())]
+    return bool(names) and all(name.endswith(GUARD_SUFFIX) for name in names)
 
 
 def load_facts(run: Run) -> tuple[tuple[str, str], ...]:

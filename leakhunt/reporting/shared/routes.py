@@ -38,7 +38,7 @@ def _row(variant: str, each: JudgedRoute) -> tuple[str, ...]:
 
 
 def _title(route: Route) -> str:
-    plain = f"{route.method} {route.name}".strip()
+    plain = route.plain_title
     return plain if route.outcome is RequestOutcome.ANSWERED else f"{plain} ({tr(route.outcome)})"
 
 

@@ -88,3 +88,42 @@ def test_a_policy_names_functions_as_variants(leakhunt: Leakhunt, tmp_path: Path
     assert done.returncode == 6
     assert "leakhunt.toml:3: " in done.stderr
     assert "did you mean 'idle'" in done.stderr
+
+
+TAKES_A_QUOTE = """def make_quote(body, tier=1):
+    return body.country
+
+
+def quote(call):
+    return make_quote(call)
+
+
+def later(body, seen=[]):
+    seen.append(body)
+    if len(seen) > 2:
+        raise ValueError("third")
+"""
+
+
+def told(leakhunt: Leakhunt, folder: Path, function: str) -> str:
+    (folder / "tariffs.py").write_text(TAKES_A_QUOTE)
+    done = leakhunt("run", f"tariffs.py:{function}", "--calls", "8", "--out", "out")
+    assert done.returncode == 8
+    return str(only_run(folder / "out").outcome.reason)
+
+
+def test_a_function_that_cannot_use_the_calls_number_is_told_what_to_measure(
+    leakhunt: Leakhunt, tmp_path: Path
+) -> None:
+    assert told(leakhunt, tmp_path, "make_quote") == (
+        "AttributeError: 'int' object has no attribute 'country' (tariffs.py:2) before the first"
+        " call. Parameter 'body' was given the number of the call (0). Measure a function that"
+        " calls this one with what it takes, or add make_input(state, call), which returns that"
+    )
+
+
+@pytest.mark.parametrize("function", ["quote", "later"])
+def test_who_wants_the_number_or_fails_later_gets_no_such_advice(
+    leakhunt: Leakhunt, tmp_path: Path, function: str
+) -> None:
+    assert "Parameter" not in told(leakhunt, tmp_path, function)

@@ -226,6 +226,7 @@ def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run
     readings = settled({"rss": BASE, "live_heap": 0}, {"rss": BASE, "live_heap": MIB})
     verdict = judge(make_run(readings=[readings[0], *readings[2:]], live_heap=flat(), rss=flat()))
     assert (verdict.status, verdict.kind) == (Status.NO_LEAK, Kind.BOUNDED_CACHE)
+    assert "Level since the warm-up (75 calls), 1.00 MiB above the start" in str(verdict.sentence)
 
 
 def test_series_that_cannot_show_memory_never_make_a_run_clean(make_run: MakeRun) -> None:
@@ -353,7 +354,7 @@ def test_a_verdict_is_judged_once_and_said_in_any_language(make_run: MakeRun) ->
         assert judge(run) == verdict
         sentence, reason = str(verdict.sentence), str(verdict.trends["rss"].reason)
     assert "存活堆" in sentence and "live heap" not in sentence
-    assert reason == "没有超过 0 B/次 的泄漏"
+    assert reason == "没有超过 0 B/次的泄漏"
     assert "Leak (Python). Live heap grows by 4.00 KiB/call" in str(verdict.sentence)
     assert str(verdict.trends["rss"].reason) == "no leak above 0 B/call"
 

@@ -12,7 +12,7 @@ from made_soaks import MIB, Made, MadeProcess, soak, with_workers, write_soak
 
 from leakhunt.analysis.report import assemble, command_for
 from leakhunt.analysis.verdict import judge
-from leakhunt.analysis.verdict.routes import SAMPLES_PER_TURN, judge_routes
+from leakhunt.analysis.verdict.routes import SAMPLES_PER_TURN, judge_routes, title_of
 from leakhunt.model.routes import RequestOutcome, Route, RouteCounts
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Status
@@ -73,6 +73,24 @@ def test_the_route_that_leaks_is_named_with_its_bytes(turns: bool) -> None:
     assert verdict.status is Status.LEAK
     assert "By route: GET /leaky: live heap" in str(verdict.sentence), verdict.sentence
     assert "no growth in 3 others" in str(verdict.sentence)
+
+
+def test_a_single_route_that_does_not_grow_is_one_other() -> None:
+    run = mixed(dict.fromkeys(("/clean", "/leaky", "/other"), 2000.0), turns=True)
+    assert str(judge(run).sentence).endswith("no growth in 1 other.")
+
+
+@pytest.mark.parametrize(("method", "name", "title"), [
+    ("GET", "/rates", "GET /rates"),
+    ("POST", "POST /quotes", "POST /quotes"),
+    ("GET", "GETTING", "GET GETTING"),
+    ("", "a task", "a task"),
+])  # fmt: skip
+def test_a_route_whose_name_has_the_method_does_not_say_it_twice(
+    method: str, name: str, title: str
+) -> None:
+    route = Route(method, name, RequestOutcome.ANSWERED)
+    assert str(title_of([route])) == route.plain_title == title
 
 
 def test_the_intervals_hold_and_nobody_clean_is_named() -> None:

@@ -97,3 +97,9 @@ def test_the_listing_of_a_server_tells_rates_per_second_and_offers_no_figure_of_
     assert shelf.read(listed.place, "curves.png").startswith(b"\x89PNG")
     with pytest.raises(ReportNotFound):
         shelf.read(listed.place, "ledger.png")
+
+
+def test_the_time_of_a_soaks_last_sample_is_said_to_be_the_latest() -> None:
+    latest = {"duration": 1_990_000}
+    assert figures(latest, Work.REQUEST) == "latest 1.99 ms/request"
+    assert figures(latest, Work.CALL) == "1.99 ms/call"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +13,13 @@ import numpy as np
 import pytest
 from made_soaks import MIB, Made, Numbers, soak, write_soak
 
+from leakhunt.analysis.report import assemble
 from leakhunt.analysis.verdict import judge
 from leakhunt.model.kinds import Kind
+from leakhunt.model.own_files import GUARD_SUFFIX
 from leakhunt.model.series import SHARED_FILES
 from leakhunt.model.verdict import Status
+from leakhunt.reporting.shared.load_table import load_lines
 from leakhunt.service.container import Container, SharedFile, of_group
 from leakhunt.storage import run_file
 
@@ -60,6 +66,23 @@ def test_without_a_group_the_reason_is_told() -> None:
     assert {series.name for series in container.series} <= {SHARED_FILES}
 
 
+@pytest.fixture
+def shared_file() -> Iterator[Callable[[str], Path]]:
+    """Makes files of 8 KiB in /dev/shm; they are gone after the test."""
+    made: list[Path] = []
+
+    def make(suffix: str = "") -> Path:
+        descriptor, name = tempfile.mkstemp(suffix, dir="/dev/shm")
+        os.close(descriptor)
+        made.append(Path(name))
+        made[-1].write_bytes(b"x" * 8192)
+        return made[-1]
+
+    yield make
+    for file in made:
+        file.unlink()
+
+
 def test_shared_memory_is_told_by_file_and_owner() -> None:
     from multiprocessing.shared_memory import SharedMemory
 
@@ -70,18 +93,65 @@ def test_shared_memory_is_told_by_file_and_owner() -> None:
         assert memory.buf is not None
         memory.buf[:] = b"x" * memory.size
         assert container.read()[SHARED_FILES] - before == 3 * MIB
-        found = {each.name: each for each in container.largest([os.getpid()], 10_000)}
+        found = {each.name: each for each in container.grown([os.getpid()], 10_000)}
         mine = found[memory.name]
         assert mine.size_bytes == 3 * MIB
         assert mine.pids == (os.getpid(),)
-        assert f"{memory.name} (user {mine.owner}, held by me)" == str(
+        assert f"{memory.name}: 3.00 MiB (user {mine.owner}, held by me)" == str(
             mine.sentence(lambda pid: "me")
         )
     finally:
         memory.close()
         memory.unlink()
     left = SharedFile("psm_1", 5, "root", ())
-    assert str(left.sentence(lambda pid: None)) == "psm_1 (user root, held by no process)"
+    said = "psm_1: 5 B (user root, held by no process of the service)"
+    assert str(left.sentence(lambda pid: None)) == said
+
+
+def told_by(container: Container, pids: Sequence[int]) -> set[str]:
+    return {each.name for each in container.grown(pids, 10_000)}
+
+
+def test_a_file_of_before_is_told_only_where_it_grew(shared_file: Callable[..., Path]) -> None:
+    same, grows = shared_file(), shared_file()
+    container = Container(os.getpid(), None)
+    grows.write_bytes(b"x" * 65536)
+    told = told_by(container, [os.getpid()])
+    assert grows.name in told
+    assert same.name not in told
+
+
+def test_files_of_the_guard_are_never_told(shared_file: Callable[..., Path]) -> None:
+    container = Container(os.getpid(), None)
+    before = container.read()[SHARED_FILES]
+    ours = shared_file(GUARD_SUFFIX)
+    assert ours.name not in told_by(container, [os.getpid()])
+    assert container.read()[SHARED_FILES] == before
+
+
+def test_a_file_that_only_another_process_has_is_not_told(
+    shared_file: Callable[..., Path],
+) -> None:
+    container = Container(os.getpid(), None)
+    left, theirs = shared_file(), shared_file()
+    with theirs.open() as stream, subprocess.Popen(["sleep", "60"], stdin=stream) as other:
+        stream.close()
+        try:
+            told = told_by(container, [os.getpid()])
+            assert left.name in told
+            assert theirs.name not in told
+            assert theirs.name in told_by(container, [os.getpid(), other.pid])
+        finally:
+            other.kill()
+
+
+def test_files_in_shared_memory_have_a_heading(tmp_path: Path) -> None:
+    note = {"record": "note", "kind": "shared-files", "text": "psm_1 (nobody)", "growth": []}
+    run = run_file.load(write_soak(tmp_path / "a.run.jsonl", replace(soak(LONG), notes=(note,))))
+    heading = "files of this machine's /dev/shm that grew: psm_1 (nobody)"
+    assert [*load_lines(assemble([run], "leakhunt test"))] == [f"{run.plan.variant}: {heading}"]
+    guards = note | {"growth": [["leakhunt-guard-0/1" + GUARD_SUFFIX, 4096, 0]]}
+    assert not [*load_lines(assemble([replace(run, notes=(guards,))], "leakhunt test"))]
 
 
 def rising(to: float) -> object:
@@ -98,7 +168,7 @@ def test_shared_memory_that_is_left_behind_is_a_leak_with_its_files(tmp_path: Pa
     assert (verdict.status, verdict.kind) == (Status.LEAK, Kind.SHARED_MEMORY)
     said = str(verdict.sentence)
     assert said.startswith("Leak (shared memory left behind). /dev/shm grow")
-    assert "Largest files in /dev/shm: psm_1 (nobody)" in said
+    assert "Files in /dev/shm that grew: psm_1 (nobody)" in said
 
 
 def test_shared_memory_that_is_level_or_was_taken_once_is_none() -> None:
