@@ -419,7 +419,7 @@ def test_gate_and_baseline_speak_chinese_and_gate_writes_the_same_json(
     places = (runs, "bad", "none")
     done = [leakhunt("--lang", to, "gate", *places, *terms, "--out", to) for to in ("en", "zh")]
     assert [each.returncode for each in done] == [1, 1]
-    text = "超出预算：4 个超出预算、2 个未测量、2 个在预算之内（策略 --max-growth）"
+    text = "超出预算：4 个超出预算、2 个未测量、1 个尚无定论、1 个在预算之内（策略 --max-growth）"
     assert text in done[1].stdout
     assert left_in_english(done[1].stdout) == []
     for file in (tmp_path / "en").iterdir():

@@ -44,7 +44,7 @@ def small_objects(entry: JudgedRun, budget: Budget) -> BudgetResult:
         answer = GateAnswer.INCONCLUSIVE
     reason = message(
         "gate.small-objects",
-        "small Python objects: {rate} ({low} to {high})",
+        "{rate} ({low} to {high} between collections)",
         rate=Rate(grown, Unit.BYTES, run.plan.work),
         low=Rate(low, Unit.BYTES, run.plan.work),
         high=Rate(high, Unit.BYTES, run.plan.work),

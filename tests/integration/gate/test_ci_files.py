@@ -298,7 +298,8 @@ def test_the_job_leaves_what_gitlab_shows(project: Path) -> None:
     entries = json.loads((project / reports["codequality"]).read_text())
     assert [each["location"]["path"] for each in entries] == ["bench/service.py"]
     root = ElementTree.parse(project / reports["junit"]).getroot()  # noqa: S314
-    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("2", "1", "0")
+    # Two variants: the heap, small objects, threads, descriptors, children.
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("10", "1", "0")
 
 
 def _sarif(report: Path) -> Any:
