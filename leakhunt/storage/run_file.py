@@ -67,10 +67,14 @@ def find_run_files(places: Iterable[str]) -> list[Path]:
     """The run files that `places` (files or folders) name, in the order given.
 
     Raises:
-        UsageError: a place does not exist.
+        UsageError: a place is empty, or does not exist.
     """
     files: list[Path] = []
     for place in places:
+        if not place:  # which pathlib takes for the folder one is in
+            raise UsageError(
+                message("run-file.empty-path", "empty path: expected a run file or folder")
+            )
         path = Path(place)
         if path.is_dir():
             files.extend(sorted(path.glob(f"*{SUFFIX}")))

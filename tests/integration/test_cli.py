@@ -37,6 +37,7 @@ NAIVE = "@variant\ndef naive(state, item):\n    pass\n"
         (["run"], 2, "Missing argument"),
         (["sing"], 2, "No such command 'sing'."),
         (["rum"], 2, "No such command 'rum'. Did you mean 'run'?"),
+        (["report", ""], 2, "empty path: expected a run file or folder"),
         (["report", "nowhere"], 2, "nowhere: run file or folder not found"),
         (["report", "empty"], 4, "no run file (*.run.jsonl) found"),
         (["report", "used/file"], 6, "not a leakhunt run file"),
