@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING
 
+from leakhunt.text.number import with_numbers
+
 if TYPE_CHECKING:
     from gettext import GNUTranslations
 
@@ -34,7 +36,7 @@ def tr(text: str, /, **values: object) -> str:
     translated = str(text)
     if translated and (catalogue := _catalogue(_SPOKEN.get())) is not None:
         translated = catalogue.gettext(translated)
-    return translated.format(**values) if values else translated
+    return with_numbers(translated, values).format(**values) if values else translated
 
 
 def ntr(singular: str, plural: str, n: int, /, **values: object) -> str:
@@ -43,7 +45,7 @@ def ntr(singular: str, plural: str, n: int, /, **values: object) -> str:
     translated = singular if n == 1 else plural
     if catalogue is not None:
         translated = catalogue.ngettext(singular, plural, n)
-    return translated.format(n=n, **values)
+    return with_numbers(translated, values).format(n=n, **values)
 
 
 def mark(text: str, /) -> str:

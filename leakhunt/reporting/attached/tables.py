@@ -11,6 +11,7 @@ from leakhunt.reporting.retained.tables import HEADINGS as HOLDER_HEADINGS
 from leakhunt.reporting.retained.tables import rows as holder_rows
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import said
+from leakhunt.text.number import three_digits
 
 # So many holders are told here; all are in the JSON.
 MAX_HOLDERS = 15
@@ -194,7 +195,7 @@ def _grower_row(grower: Grower) -> tuple[str, ...]:
     name = f"{grower.path} ({grower.what})" if grower.path else grower.what
     first, last = grower.counts[0], grower.counts[-1]
     items = ", ".join(grower.items)
-    return name, items, f"{first:,}", f"{last:,}", f"{grower.per_second:.3g}"
+    return name, items, f"{first:,}", f"{last:,}", three_digits(grower.per_second)
 
 
 def _holders(report: AttachReport) -> Section:
