@@ -59,6 +59,13 @@ def test_what_two_share_counts_to_what_dominates_both() -> None:
     assert graph.kind(graph.node_of(B) or 0).name == "made.Kind"
 
 
+def test_what_one_container_in_another_retains_is_counted_once() -> None:
+    graph = made({A: [B], B: [C], C: [D, LEAF], D: []}, [LEAF])
+    nodes = {each: graph.node_of(each) or 0 for each in (A, C, D)}
+    found = graph.retained_apart(list(nodes.values()))
+    assert {each: found[node] for each, node in nodes.items()} == {A: 200, C: 110, D: 100}
+
+
 def test_the_way_to_an_object_is_the_shortest() -> None:
     graph = made({A: [B, D], B: [C], C: [D], D: []}, [])
     node = graph.node_of(D)
