@@ -277,6 +277,10 @@ def test_what_grows_is_found_with_its_holder_and_its_line(tmp_path: Path) -> Non
     again = leakhunt.report(str(tmp_path / "out"), out=tmp_path / "again", formats="json,md")
     assert again.report.entries[0].verdict.status is report.verdict.status
     assert again.report.command.startswith(f"leakhunt attach {made.pid} --for 24s")
+    attribution = again.report.entries[0].attribution
+    assert attribution is not None
+    retained = {each.chain[0]: each.bytes_per_call for each in attribution.suspects if each.chain}
+    assert (retained["__main__.Registry.sessions"] or 0) > 1000
 
 
 def test_two_visits_are_compared(tmp_path: Path) -> None:
