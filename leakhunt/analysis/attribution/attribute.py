@@ -142,12 +142,15 @@ def attribute(
         _without_lines(mattering or [each for each in grown if not each.is_sized]),
         key=lambda cluster: _rank(cluster, verdict, growth),
     )
+    total = accounted(ranked)
     whole = share_base(growth, ranked) if growth is not None else None
+    if growth is not None and in_time:
+        # What a visit traces is in the containers that it counts as well.
+        whole = max(growth, total)
     suspects = [
         suspect_of(each, whole, run.calls_done, causes, has_filled=has_filled)
         for each in ranked[:MAX_SUSPECTS]
     ]
-    total = accounted(ranked)
     attribution = replace(
         of_garbage,
         suspects=(*suspects, *cycles),

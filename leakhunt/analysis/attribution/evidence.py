@@ -18,26 +18,39 @@ _MAX_DETAILS = 5
 
 def evidence(cluster: Cluster) -> Iterator[Text]:
     """The sentences on a suspect: what was counted, where, and by which instrument."""
-    if cluster.in_time and cluster.lead.sort is FindingKind.CONTAINER:
+    if cluster.in_time:
         return _in_time(cluster)
     is_cycle = cluster.lead.sort is FindingKind.CYCLE
     return _of_cycle(cluster) if is_cycle else _of_cluster(cluster)
 
 
 def _in_time(cluster: Cluster) -> Iterator[Text]:
-    """The sentences on a container of a process that is watched, whose calls nobody knows."""
+    """The sentences on what grows in a process that is watched, whose calls nobody knows."""
     lead = cluster.lead
     seconds = lead.calls[-1] - lead.calls[0]
-    yield message(
-        "attribution.counted-in-time",
-        "{instrument}: from {first:,} to {last:,} items, longer at each of {marks} marks within"
-        " {watched}",
-        instrument=lead.instrument,
-        first=lead.counts[0],
-        last=lead.counts[-1],
-        marks=len(lead.counts),
-        watched=Count(seconds, Work.SECOND),
-    )
+    watched = Count(seconds, Work.SECOND)
+    if lead.sort is FindingKind.CONTAINER:
+        yield message(
+            "attribution.counted-in-time",
+            "{instrument}: from {first:,} to {last:,} items, longer at each of {marks} marks within"
+            " {watched}",
+            instrument=lead.instrument,
+            first=lead.counts[0],
+            last=lead.counts[-1],
+            marks=len(lead.counts),
+            watched=watched,
+        )
+    else:
+        yield message(
+            "attribution.more-in-time",
+            "{instrument}: {per_second:.3g} more {what} per second, within {watched}",
+            instrument=lead.instrument,
+            per_second=cluster.retained.per_call,
+            what=_noun(lead, 2),
+            watched=watched,
+        )
+        if lead.instrument is Instrument.MEMRAY:  # another says nothing of the containers
+            yield from _of_lead(lead)
     for other in cluster.more:
         if other.sort is FindingKind.TYPE:
             yield message(

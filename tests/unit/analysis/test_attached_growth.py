@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import MakeRun, plan
+from made_findings import MINE
 
 from leakhunt.analysis.attribution import attribute
 from leakhunt.analysis.attribution.per_call_rule import retained, rising
@@ -67,6 +68,21 @@ def test_a_container_that_grows_is_the_suspect_with_the_bytes_it_gained(grown: R
         "objgraph: from 46,000 to 136,000 items, longer at each of 6 marks within 3 min 0 s"
     )
     assert "objects, not bytes" not in " ".join(map(str, found.blind_spots))
+
+
+def test_what_is_traced_as_well_is_told_per_second_and_counted_once(grown: Run) -> None:
+    site = Finding(Instrument.MEMRAY, FindingKind.SITE, "Python", (0, 5), (0, 2_500),
+                   (0, 2_000_000), stack=(MINE,), facts={"apart": True})  # fmt: skip
+    traced = replace(grown, plan=plan(instrument=Instrument.MEMRAY, visit=VISIT), findings=(site,))
+    counted = replace(
+        grown, plan=plan(instrument=Instrument.OBJGRAPH, visit=VISIT), findings=(container(780),)
+    )
+    found = attribute(grown, judge(grown), [counted, traced])
+    assert [round(each.share or 0, 2) for each in found.suspects] == [1.0, 0.97]
+    assert found.explained == BYTES_A_SECOND
+    told = [str(line) for each in found.suspects for line in each.evidence]
+    assert "memray: 500 more blocks per second, within 5 s" in told
+    assert not any("per call" in line for line in told)
 
 
 def test_a_container_of_unknown_size_is_named_and_nothing_is_called_native(grown: Run) -> None:
