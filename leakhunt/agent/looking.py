@@ -32,8 +32,8 @@ _TOGETHER = 500
 _MIN_LENGTH = 16
 # What everybody refers to, and what is too small to ask for: a number counts to its only owner.
 _PLAIN = (type(None), bool, int, float)
-# An allocator hands out multiples of this.
-_ALIGNED_BYTES = 16
+# An allocator hands out multiples of 16 bytes: sizes are rounded up to one without these bits.
+_UNALIGNED = 15
 # Attributes without a dict are in no size: they are of objects of types with this flag
 # (Py_TPFLAGS_MANAGED_DICT), 30 and the class at most, with two more pointers before them.
 _MANAGED_DICT = 1 << 4
@@ -250,13 +250,13 @@ def _rows(batch: list[Any], sizes: _Sizes, slices: _Slices) -> Iterator[bytes]:
         if not turn % _TOGETHER:
             slices.end(_SLICE_SECONDS)
         is_large = type(each) in _SIZED and len(each) > _LARGE
-        below = chain.from_iterable(_below([each], slices)) if is_large else _referents(each)
-        count, number, own = len(edges), 0, 0
+        referents = [] if is_large else _referents(each)
+        below = chain.from_iterable(_below([each], slices)) if is_large else referents
+        count, own = len(edges), 0
         for one in below:
-            number += 1
             if type(one) in _PLAIN:
                 if getrefcount(one) <= _ALONE:
-                    own += _taken(getsizeof(one))
+                    own += getsizeof(one) + _UNALIGNED & ~_UNALIGNED
                 continue
             name = id(one)
             edges.append(name)
@@ -267,7 +267,7 @@ def _rows(batch: list[Any], sizes: _Sizes, slices: _Slices) -> Iterator[bytes]:
                 opened.append(one)
             else:
                 leaves.extend((name, id(type(one)), sizes.of(one)))
-        own += sizes.of(each, number)
+        own += sizes.of(each, len(referents))
         rows.extend((id(each), id(type(each)), own, len(edges) - count))
         if sizes.has_storage(each):
             natives.extend(sizes.storage(each))
@@ -332,6 +332,7 @@ class _Sizes:
     def __init__(self) -> None:
         self.names: dict[int, list[str]] = {}
         self._functions: dict[type, Callable[[Any], int]] = {}
+        self._most_attributes: dict[type, int] = {}
 
     def of(self, each: Any, referents: int = 0) -> int:
         """Bytes as an allocator hands them out; 0 of what refuses.
@@ -343,16 +344,19 @@ class _Sizes:
         if function is None:
             function = self._functions[kind] = self._function(kind)
             self.names[id(kind)] = _described(kind)
+            if kind.__flags__ & _MANAGED_DICT:
+                most = 0 if issubclass(kind, _WITH_ITEMS) else _MOST_ATTRIBUTES
+                self._most_attributes[kind] = most
         if kind in _LABELLED and id(each) not in self.names:
             self.names[id(each)] = _label(each)
         try:
             size = function(each)
         except Exception:  # a C class may refuse, of an object that is not ready
             return 0
-        if kind.__flags__ & _MANAGED_DICT:
-            own = 0 if issubclass(kind, _WITH_ITEMS) else min(referents, _MOST_ATTRIBUTES)
+        if kind in self._most_attributes:
+            own = min(referents, self._most_attributes[kind])
             size += _POINTER_BYTES * (_POINTERS_BESIDE + own)
-        return _taken(size)
+        return size + _UNALIGNED & ~_UNALIGNED
 
     def _function(self, kind: type) -> Callable[[Any], int]:
         for base in kind.__mro__:
@@ -375,11 +379,6 @@ class _Sizes:
                 storage = each.untyped_storage()
                 return id(each), storage.data_ptr() | _STORAGE, storage.nbytes()
         return ()
-
-
-def _taken(size: int) -> int:
-    """What an allocator takes for a block."""
-    return -(-size // _ALIGNED_BYTES) * _ALIGNED_BYTES
 
 
 _LABELLED = (types.ModuleType, type, types.FunctionType)
