@@ -13,6 +13,7 @@ from leakhunt.model.series import Unit
 from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import mark, ntr, tr
 from leakhunt.text.message import message
+from leakhunt.text.number import three_digits
 
 _BINARY = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -152,9 +153,9 @@ def format_bytes(size: float) -> str:
 def format_seconds(seconds: float) -> str:  # noqa: PLR0911 - a unit each
     """``3.2 µs``, ``18.4 ms``, ``1.25 s``, ``2 min 5 s``, ``3 h 20 min``, ``4.5 days``."""
     if seconds < 1e-3:
-        return f"{seconds * 1e6:.3g} µs"
+        return f"{three_digits(seconds * 1e6)} µs"
     if seconds < 1:
-        return f"{seconds * 1e3:.3g} ms"
+        return f"{three_digits(seconds * 1e3)} ms"
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -176,7 +177,7 @@ def format_amount(amount: float, unit: Unit) -> str:
     if unit is Unit.NANOSECONDS:
         sign = "-" if amount < 0 else ""
         return sign + format_seconds(abs(amount) / 1e9)
-    number = f"{amount:.3g}"
+    number = three_digits(amount)
     symbol = _SINGULAR.get(unit, _SYMBOLS[unit]) if number in ("1", "-1") else _SYMBOLS[unit]
     return f"{number} {tr(symbol)}".strip()
 

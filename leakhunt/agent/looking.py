@@ -30,9 +30,19 @@ _SLICE_SECONDS = 0.002
 _TOGETHER = 500
 # Containers from this length on are followed.
 _MIN_LENGTH = 16
-# What everybody refers to, and what is too small to ask for.
+# What everybody refers to, and what is too small to ask for: a number counts to its only owner.
 _PLAIN = (type(None), bool, int, float)
+# An allocator hands out multiples of 16 bytes: sizes are rounded up to one without these bits.
+_UNALIGNED = 15
+# Attributes without a dict are in no size: they are of objects of types with this flag
+# (Py_TPFLAGS_MANAGED_DICT), 30 and the class at most, with two more pointers before them.
+_MANAGED_DICT = 1 << 4
+_POINTER_BYTES = 8
+_POINTERS_BESIDE = 2
+_MOST_ATTRIBUTES = 31
 _SIZED = (list, dict, set, deque, bytearray)
+# What these refer to are items, and in their size.
+_WITH_ITEMS = (list, dict, set, frozenset, tuple, deque)
 _STORAGE = 1 << 63
 # Frames have no address that lasts: they are told by small numbers.
 _MAX_FRAMES = 4000
@@ -47,6 +57,15 @@ _LARGE = 10_000
 _HEAD_BYTES = max(sys.getsizeof([]) - [].__sizeof__(), 0)
 if "referents_of" not in globals():  # imported, not sent
     from leakhunt.instruments.reference_chains import referents_of
+
+
+def _references_of_one_owner() -> int:
+    """What `sys.getrefcount` says of an item of one container whose items are gone through."""
+    owner = [float("0.5")]
+    return next(sys.getrefcount(one) for one in list(owner))
+
+
+_ALONE = _references_of_one_owner()
 
 
 class _Slices:
@@ -226,15 +245,18 @@ def _rows(batch: list[Any], sizes: _Sizes, slices: _Slices) -> Iterator[bytes]:
     rows, edges, leaves, natives = array("Q"), array("Q"), array("Q"), array("Q")
     seen: set[int] = set()
     opened: list[Any] = []
-    tracked = gc.is_tracked
+    tracked, getrefcount, getsizeof = gc.is_tracked, sys.getrefcount, sys.getsizeof
     for turn, each in enumerate(chain(batch, opened)):  # it grows on the way
         if not turn % _TOGETHER:
             slices.end(_SLICE_SECONDS)
         is_large = type(each) in _SIZED and len(each) > _LARGE
-        below = chain.from_iterable(_below([each], slices)) if is_large else _referents(each)
-        count = len(edges)
+        referents = [] if is_large else _referents(each)
+        below = chain.from_iterable(_below([each], slices)) if is_large else referents
+        count, own = len(edges), 0
         for one in below:
             if type(one) in _PLAIN:
+                if getrefcount(one) <= _ALONE:
+                    own += getsizeof(one) + _UNALIGNED & ~_UNALIGNED
                 continue
             name = id(one)
             edges.append(name)
@@ -245,7 +267,8 @@ def _rows(batch: list[Any], sizes: _Sizes, slices: _Slices) -> Iterator[bytes]:
                 opened.append(one)
             else:
                 leaves.extend((name, id(type(one)), sizes.of(one)))
-        rows.extend((id(each), id(type(each)), sizes.of(each), len(edges) - count))
+        own += sizes.of(each, len(referents))
+        rows.extend((id(each), id(type(each)), own, len(edges) - count))
         if sizes.has_storage(each):
             natives.extend(sizes.storage(each))
     yield b"O" + rows.tobytes()
@@ -275,11 +298,14 @@ def _referents(each: Any) -> list[Any]:
 
     Of an array that is what it is a view of, of a dict the keys, if all of them are texts.
     """
-    if type(each) is _ndarray():
+    kind = type(each)
+    if kind is _ndarray():
         return [each.base] if each.base is not None else []
     found = referents_of(each)
-    if type(each) is dict and len(found) == len(each) >= _MIN_LENGTH:
-        found += list(each)
+    if issubclass(kind, dict):
+        length = dict.__len__(each)
+        if length >= _MIN_LENGTH and len(found) < 2 * length:  # else they are among them
+            found += dict.keys(each)
     return found
 
 
@@ -306,20 +332,31 @@ class _Sizes:
     def __init__(self) -> None:
         self.names: dict[int, list[str]] = {}
         self._functions: dict[type, Callable[[Any], int]] = {}
+        self._most_attributes: dict[type, int] = {}
 
-    def of(self, each: Any) -> int:
-        """Bytes; 0 of what refuses."""
+    def of(self, each: Any, referents: int = 0) -> int:
+        """Bytes as an allocator hands them out; 0 of what refuses.
+
+        With the values of attributes that need no dict, which are among so many `referents`.
+        """
         kind = type(each)
         function = self._functions.get(kind)
         if function is None:
             function = self._functions[kind] = self._function(kind)
             self.names[id(kind)] = _described(kind)
+            if kind.__flags__ & _MANAGED_DICT:
+                most = 0 if issubclass(kind, _WITH_ITEMS) else _MOST_ATTRIBUTES
+                self._most_attributes[kind] = most
         if kind in _LABELLED and id(each) not in self.names:
             self.names[id(each)] = _label(each)
         try:
-            return function(each)
+            size = function(each)
         except Exception:  # a C class may refuse, of an object that is not ready
             return 0
+        if kind in self._most_attributes:
+            own = min(referents, self._most_attributes[kind])
+            size += _POINTER_BYTES * (_POINTERS_BESIDE + own)
+        return size + _UNALIGNED & ~_UNALIGNED
 
     def _function(self, kind: type) -> Callable[[Any], int]:
         for base in kind.__mro__:

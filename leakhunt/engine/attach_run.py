@@ -266,6 +266,7 @@ class AttachRun:
         nodes = {address: graph.node_of(address) for address in courses}
         known = [node for node in nodes.values() if node is not None]
         names = named(graph, self._visit, known)
+        retained = graph.retained_apart(known)
         for address, course in courses.items():
             node = nodes[address]
             told = names.get(node, {}) if node is not None else {}
@@ -276,18 +277,29 @@ class AttachRun:
             held = (" | ".join(items),) if items else ()
             what = told.get("kind") or "container"
             path = (told["path"], what, *held) if told else ()
-            yield self._grower(FindingKind.CONTAINER, what, course, chain=path, facts=facts)
+            # It has grown on while the graph was read, until it was named.
+            length = max(course[-1], told.get("length", 0))
+            each = retained.get(node, 0) / length if node is not None else 0.0
+            yield self._grower(FindingKind.CONTAINER, what, course, each, chain=path, facts=facts)
         for name, course in self._grown_kinds():
             yield self._grower(FindingKind.TYPE, name, course)
 
-    def _grower(self, sort: FindingKind, what: str, course: Sequence[int], **more: Any) -> Finding:
+    def _grower(
+        self,
+        sort: FindingKind,
+        what: str,
+        course: Sequence[int],
+        bytes_each: float = 0.0,
+        **more: Any,
+    ) -> Finding:
+        """What has grown; each item of a container taken to retain as much as those at the end."""
         return Finding(
             instrument=Instrument.OBJGRAPH,
             sort=sort,
             what=what,
             calls=tuple(self._marks.seconds),
             counts=tuple(course),
-            sizes=(0,) * len(course),
+            sizes=tuple(round(count * bytes_each) for count in course),
             **more,
         )
 

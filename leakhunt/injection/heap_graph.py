@@ -71,6 +71,18 @@ class HeapGraph:
                 np.add.at(total, self.above[nodes], total[nodes])
         return total
 
+    def retained_apart(self, nodes: Sequence[int]) -> Mapping[int, int]:
+        """What each of some nodes retains, without what another one of them below it does."""
+        sums = self.sums(self.own)
+        found = {node: int(sums[node]) for node in nodes}
+        for node in found:
+            above = int(self.above[node])
+            while above != TOP and above not in found:
+                above = int(self.above[above])
+            if above != TOP:
+                found[above] -= int(sums[node])
+        return found
+
     def below(self) -> Mapping[int, Numbers]:
         """The nodes right below each that has some."""
         order = np.argsort(self.above[1:], kind="stable") + 1

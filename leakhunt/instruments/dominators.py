@@ -12,6 +12,7 @@ import gc
 import sys
 import types
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -27,6 +28,7 @@ from leakhunt.instruments.object_facts import (
     hides_some,
     inside,
     size_function,
+    with_text_keys,
 )
 from leakhunt.instruments.reference_chains import (
     LINKS_BEFORE_THREADS,
@@ -46,6 +48,10 @@ _ALONE = 4
 # From here on, what is not tracked is worth a name of its own; a dict is, whatever is in it.
 _LARGE_BYTES = 64 << 10
 _POINTER_BYTES = 8
+# An object without a dict of its own has at most so many attributes, with its class.
+_MOST_ATTRIBUTES = 31
+# An allocator hands out multiples of this.
+_ALIGNED_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,11 +284,12 @@ class _Owned:
         """Count an object, and what hangs on it."""
         way = self._way_of(type(each))
         found = referents_of(each)
-        self._bytes[node] += _size_of(each, way)
-        if way & _MANAGED:
-            self._bytes[node] += _POINTER_BYTES * (2 + len(found))
+        beside = min(len(found), _MOST_ATTRIBUTES) + 2 if way & _MANAGED else 0
+        self._bytes[node] += _size_of(each, way, beside * _POINTER_BYTES)
         if way & _BUFFERS:
             self._buffers_of(each, node)
+        if way & _DICTS:
+            found = with_text_keys(each, found)
         self._leaves(found, node, is_shared=False)
         if way & _HIDES:
             self._leaves(hidden_referents(each), node, is_shared=True)
@@ -354,10 +361,12 @@ class _Owned:
 # What there is to know of a type: whether its size is told by C code; whether its objects have
 # memory of their own beside it, something inside, something that they do not tell the collector;
 # whether they are too small to ask who owns them together; whether their attributes need no dict,
-# and are in no size; whether those that are large have a node, though they are not tracked.
-_PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED, _NODES = 1, 2, 4, 8, 16, 32, 64
+# and are in no size; whether those that are large have a node, though they are not tracked; whether
+# they are dicts.
+_PLAIN, _BUFFERS, _INSIDE, _HIDES, _SMALL, _MANAGED, _NODES, _DICTS = (1 << bit for bit in range(8))
 
 
+_WITH_ITEMS = (list, dict, set, frozenset, tuple, deque)
 _HOLD_MUCH = (dict, bytes, bytearray, str)
 
 
@@ -371,7 +380,8 @@ class _TypeFacts(dict[type, int]):
             | (_BUFFERS if has_buffers(kind) else 0)
             | (_INSIDE if hides_some(kind) else 0)
             | (_NODES if kind in _HOLD_MUCH or hides else 0)
-            | (_MANAGED if kind.__flags__ & MANAGED_DICT else 0)
+            | (_MANAGED if _has_attributes_beside(kind) else 0)
+            | (_DICTS if issubclass(kind, dict) else 0)
             | (_SMALL if kind is int or kind is float else 0)
             | hides
         )
@@ -379,12 +389,25 @@ class _TypeFacts(dict[type, int]):
         return found
 
 
-def _size_of(each: Any, way: int) -> int:
-    """As sys.getsizeof() says, but without a call of what a class of the user's defines."""
+def _has_attributes_beside(kind: type) -> bool:
+    """Whether its objects' attributes are in no size; what containers refer to are mostly items."""
+    return bool(kind.__flags__ & MANAGED_DICT) and not issubclass(kind, _WITH_ITEMS)
+
+
+def _taken(size: int) -> int:
+    """What an allocator takes for a block."""
+    return -(-size // _ALIGNED_BYTES) * _ALIGNED_BYTES
+
+
+def _size_of(each: Any, way: int, beside: int = 0) -> int:
+    """As an allocator hands it out, and without a call of what a class of the user's defines.
+
+    `beside` it are so many bytes of its own.
+    """
     try:
-        if way & _PLAIN:
-            return sys.getsizeof(each)
-        return size_function(type(each))(each) + GC_HEAD_BYTES
+        own = sys.getsizeof if way & _PLAIN else size_function(type(each))
+        heads = 0 if way & _PLAIN else GC_HEAD_BYTES
+        return _taken(own(each) + heads + beside)
     except Exception:  # a C class may refuse, of an object that is not ready
         return 0
 

@@ -17,6 +17,8 @@ from leakhunt.instruments.reference_chains import referents_of
 
 # A view that keeps this many times its own size alive pins it.
 _PINS_TIMES = 4
+# The texts that a dict has as keys are counted from this length on.
+_MIN_KEYS = 16
 # Autograd graphs are counted to so many nodes.
 MAX_NODES = 50_000
 # Of an array of objects, so many are looked at.
@@ -102,11 +104,24 @@ def has_hidden_referents(kind: type) -> bool:
 def inside(leaf: Any) -> list[Any]:
     """What hangs on something that is not tracked."""
     kind = type(leaf)
-    if kind is tuple or kind is dict:
+    if kind is tuple:
         return referents_of(leaf)
+    if kind is dict:
+        return with_text_keys(leaf, referents_of(leaf))
     if kind is types.CodeType:
         return [leaf.co_consts, leaf.co_names, leaf.co_linetable, leaf.co_exceptiontable]
     return hidden_referents(leaf)
+
+
+def with_text_keys(each: Any, found: list[Any]) -> list[Any]:
+    """What is `found` of a dict, with its keys: the collector is not told of them if all are texts.
+
+    Small ones are mostly of attributes, whose names are everybody's.
+    """
+    length = dict.__len__(each)
+    if length >= _MIN_KEYS and len(found) < 2 * length:  # else they are among them
+        found += dict.keys(each)
+    return found
 
 
 def hides_some(kind: type) -> bool:

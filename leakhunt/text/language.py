@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING
 
+from leakhunt.text.number import with_numbers
+
 if TYPE_CHECKING:
     from gettext import GNUTranslations
 
@@ -57,6 +59,7 @@ def one_after_another(*parts: str) -> str:
 
 
 def _filled(text: str, values: Mapping[str, object], catalogue: GNUTranslations | None) -> str:
+    text = with_numbers(text, values)
     if catalogue is None:
         return text.format(**values)
     from leakhunt.text.spacing import filled  # more than a measured process needs

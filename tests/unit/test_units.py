@@ -6,12 +6,15 @@ from leakhunt.amounts import (
     format_amount,
     format_bytes,
     format_interval,
+    format_rate,
     format_seconds,
     parse_rate,
     parse_size,
 )
 from leakhunt.errors import UsageError
+from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
+from leakhunt.text.message import message
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,17 @@ def test_an_amount_carries_the_unit_of_its_series() -> None:
     assert format_amount(3, Unit.BLOCKS) == "3 blocks"
     assert format_amount(2, Unit.COUNT) == "2"
     assert format_amount(2e6, Unit.NANOSECONDS) == "2 ms"
+
+
+def test_large_numbers_are_written_out() -> None:
+    assert format_rate(7726.4, Unit.BLOCKS, Work.SECOND) == "7,730 blocks/s"
+    assert format_amount(-1_308_102, Unit.COUNT) == "-1,310,000"
+    assert format_seconds(999.7e-6) == "1,000 µs"
+    assert format_interval("7,730 blocks/s", "6,420 blocks", "9,540 blocks") == (
+        "7,730 [6,420, 9,540] blocks/s"
+    )
+    more = message("test.more", "{n:.3g} more, {share:.2g} %", n=1234.5, share=0.123)
+    assert str(more) == "1,230 more, 0.12 %"
 
 
 @pytest.mark.parametrize(

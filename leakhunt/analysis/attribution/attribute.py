@@ -13,12 +13,16 @@ from leakhunt.analysis.attribution.coverage import (
 )
 from leakhunt.analysis.attribution.dominance import led_by_holder
 from leakhunt.analysis.attribution.garbage import garbage_per_call, is_cycle, reported_cycles
-from leakhunt.analysis.attribution.growth import growth_per_call, is_growing
+from leakhunt.analysis.attribution.growth import (
+    growth_per_call,
+    is_growing,
+    python_growth,
+)
 from leakhunt.analysis.attribution.handed_on import with_handed_on
 from leakhunt.analysis.attribution.known_causes import causes_for
 from leakhunt.analysis.attribution.shares import accounted, share_base
 from leakhunt.analysis.attribution.suspects import suspect_of
-from leakhunt.analysis.attribution.unexplained import possible_explanation
+from leakhunt.analysis.attribution.unexplained import seen_explanation, unexplained
 from leakhunt.analysis.verdict.effort import has_slow_calls
 from leakhunt.analysis.verdict.ledger import ledger
 from leakhunt.model.attribution import (
@@ -32,6 +36,7 @@ from leakhunt.model.attribution import (
 )
 from leakhunt.model.kinds import Kind
 from leakhunt.model.libraries import FREE_THREADING
+from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.verdict import Verdict
 from leakhunt.text.message import Text, message
@@ -81,6 +86,13 @@ BLIND_TO = {
     ),
 }
 
+# A visit counts by itself, and reads the sizes of what has grown.
+_BLIND_VISIT = message(
+    "attribution.blind-visit",
+    "attach reads what containers retain at the end, and takes their earlier items to be as"
+    " large; it does not see what native code retains",
+)
+
 
 def attribute(
     run: Run, verdict: Verdict, instrumented: Sequence[Run], *, has_filled: bool = False
@@ -94,8 +106,14 @@ def attribute(
     # Of few calls it is not known what they grow by.
     mappings = has_slow_calls(run) or Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also)
     causes = causes_for(run.environment)
+    work = run.plan.work
+    in_time = work is Work.SECOND
     found = merged(
-        [each for one in instrumented for each in clusters(one.findings, mappings, causes)]
+        [
+            each
+            for one in instrumented
+            for each in clusters(one.findings, mappings, causes, in_time=in_time)
+        ]
     )
     garbage = garbage_per_call(instrumented)
     closed = list(reported_cycles(found, garbage))
@@ -108,9 +126,9 @@ def attribute(
         bounded=False,
         ceiling_bytes=None,
         ceiling_calls=None,
-        sentence=garbage_sentence(cycles, garbage, run.plan.work),
+        sentence=garbage_sentence(cycles, garbage, work),
         retained=_retained(run, verdict),
-        blind_spots=_blind_spots(instrumented),
+        blind_spots=_blind_spots(run, instrumented),
         instruments=_instruments(instrumented),
         lines=tuple(_lines(each for one in instrumented for each in one.findings)),
         garbage=garbage,
@@ -122,16 +140,20 @@ def attribute(
     grown = led_by_holder(grown, [one.findings for one in instrumented], growth, causes)
     if run.plan.load is not None:
         grown = with_handed_on(grown, growth)
+    mattering = [each for each in grown if _matters(each, growth)]
     ranked = sorted(
-        _without_lines([each for each in grown if _matters(each, growth)]),
+        _without_lines(mattering or [each for each in grown if not each.is_sized]),
         key=lambda cluster: _rank(cluster, verdict, growth),
     )
+    total = accounted(ranked)
     whole = share_base(growth, ranked) if growth is not None else None
+    if growth is not None and in_time:
+        # What a visit traces is in the containers that it counts as well.
+        whole = max(growth, total)
     suspects = [
         suspect_of(each, whole, run.calls_done, causes, has_filled=has_filled)
         for each in ranked[:MAX_SUSPECTS]
     ]
-    total = accounted(ranked)
     attribution = replace(
         of_garbage,
         suspects=(*suspects, *cycles),
@@ -143,10 +165,10 @@ def attribute(
     )
     rest = (growth or 0.0) - (attribution.explained or 0.0)
     findings = [each for one in instrumented for each in one.findings]
-    open_still = possible_explanation(
-        rest, ranked, findings, attribution.instruments, mappings=mappings
-    )
-    sentence = coverage_sentence(attribution, run.plan.work, total, open_still)
+    native = (growth or 0.0) - python_growth(run, verdict)
+    seen = seen_explanation(rest, ranked, findings, mappings=mappings)
+    rest_is = unexplained(rest, native, seen, attribution.instruments)
+    sentence = coverage_sentence(attribution, work, total, rest_is)
     return replace(attribution, sentence=sentence)
 
 
@@ -154,12 +176,15 @@ def _instruments(instrumented: Sequence[Run]) -> tuple[Instrument, ...]:
     return tuple(each.plan.instrument for each in instrumented if each.plan.instrument)
 
 
-def _blind_spots(instrumented: Sequence[Run]) -> tuple[Text, ...]:
+def _blind_spots(run: Run, instrumented: Sequence[Run]) -> tuple[Text, ...]:
     """What the instruments cannot see, and what they said of themselves."""
+    blind_to = BLIND_TO
+    if run.plan.visit is not None:
+        blind_to = BLIND_TO | {Instrument.OBJGRAPH: _BLIND_VISIT}
     caveats = (
         each for one in instrumented for note in one.notes for each in note.get("caveats", ())
     )
-    return (*(BLIND_TO[instrument] for instrument in _instruments(instrumented)), *caveats)
+    return (*(blind_to[instrument] for instrument in _instruments(instrumented)), *caveats)
 
 
 def _lines(findings: Iterable[Finding]) -> Iterator[LineGrowth]:

@@ -7,12 +7,18 @@ put together by the line of the user's code (Python) or by the known cause (nati
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, pairwise, takewhile
+from typing import TypeAlias
 
 from leakhunt.analysis.attribution.known_causes import known_cause
-from leakhunt.analysis.attribution.per_call_rule import RetainedPerCall, lasting, retained
+from leakhunt.analysis.attribution.per_call_rule import (
+    RetainedPerCall,
+    lasting,
+    retained,
+    rising,
+)
 from leakhunt.model.attribution import (
     STRIPPED,
     Cause,
@@ -46,13 +52,18 @@ _ALLOCATORS = (
 )  # fmt: skip
 
 
+# What says of a count how much of it stays.
+_Rule: TypeAlias = Callable[[Sequence[int], Sequence[int]], RetainedPerCall | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """What one suspect is made of: `lead` says who holds it or where it comes from.
 
     `sites` are sites with the blocks per call of each; `bytes_per_call` what they come to.
     `details` are the clusters that would be suspects if `lead` did not dominate them; `elsewhere`
-    those whose blocks its objects have now, though they were allocated for others.
+    those whose blocks its objects have now, though they were allocated for others. `in_time`: it
+    was counted at points in time, not after calls.
     """
 
     lead: Finding
@@ -63,11 +74,18 @@ class Cluster:
     cause: Cause | None = None
     details: tuple[Cluster, ...] = ()
     elsewhere: tuple[Cluster, ...] = ()
+    in_time: bool = False
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """All of them."""
         return (self.lead, *(site for site, _ in self.sites), *self.more)
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether it is known what it retains: not of resources, nor of a container gone since."""
+        is_counted = self.lead.sort is FindingKind.CONTAINER and not self.bytes_per_call
+        return self.lead.sort is not FindingKind.RESOURCE and not is_counted
 
     @property
     def where(self) -> Frame | None:
@@ -86,20 +104,28 @@ class RetainedSite:
     claimed: bool = field(default=False)
 
 
-def clusters(findings: Sequence[Finding], mappings: bool, causes: Sequence[Cause]) -> list[Cluster]:
+def clusters(
+    findings: Sequence[Finding],
+    mappings: bool,
+    causes: Sequence[Cause],
+    *,
+    in_time: bool = False,
+) -> list[Cluster]:
     """The clusters of one instrument's findings; `mappings`: mappings are growth, too.
 
-    `causes` are the known ones that come into question.
+    `causes` are the known ones that come into question. `in_time`: windows are seconds of a process
+    that is watched, not calls.
     """
     sites = {site.finding.key: site for site in retained_sites(findings)}
-    found = list(_containers(findings, sites, causes))
+    stays = rising if in_time else retained
+    found = list(_containers(findings, sites, causes, stays))
     found += _counted(findings)
     rest = [site for site in sites.values() if not site.claimed]
     if any(finding.instrument is Instrument.MEMRAY for finding in findings):
         found += _native(rest, mappings, causes)
     else:
         found += _by_line(rest)
-    return _with_types(found, findings)
+    return [replace(each, in_time=in_time) for each in _with_types(found, findings, stays)]
 
 
 def distribution_of(finding: Finding) -> Installed | None:
@@ -183,7 +209,10 @@ def _is_nearly_exact(site: Finding, per_call: int) -> bool:
 
 
 def _containers(
-    findings: Sequence[Finding], sites: dict[str, RetainedSite], causes: Sequence[Cause]
+    findings: Sequence[Finding],
+    sites: dict[str, RetainedSite],
+    causes: Sequence[Cause],
+    stays: _Rule,
 ) -> Iterator[Cluster]:
     """Growing containers, each with the sites that no other has claimed, the largest first."""
     traced = any(finding.sort is FindingKind.SITE for finding in findings)
@@ -192,7 +221,7 @@ def _containers(
         for finding in findings
         if finding.sort in (FindingKind.CONTAINER, FindingKind.LOST)
         and "weak" not in finding.facts
-        and (rate := retained(finding.calls, finding.counts)) is not None
+        and (rate := stays(finding.calls, finding.counts)) is not None
     ]
 
     kept_by_any = {key for finding, _ in growing for key in finding.keeps}
@@ -218,7 +247,14 @@ def _containers(
         sees_all = by_memray and any(site.finding.what == "malloc" for site in claimed)
         # Items that another container has as well were counted with that.
         native = 0 if sees_all or shared else finding.facts.get("native_bytes", 0)
-        yield _cluster(finding, rate, claimed, (native + slots) * rate.per_call)
+        more = (native + slots) * rate.per_call + _told_bytes(finding)
+        yield _cluster(finding, rate, claimed, more)
+
+
+def _told_bytes(container: Finding) -> float:
+    """What a container retains more per call by itself, where that was read, and no sites."""
+    gained = container.sizes[-1] - container.sizes[0]
+    return gained / (container.calls[-1] - container.calls[0])
 
 
 def is_cached(site: RetainedSite, causes: Sequence[Cause]) -> bool:
@@ -292,7 +328,7 @@ def _by_line(sites: Iterable[RetainedSite]) -> Iterator[Cluster]:
         yield _cluster(largest.finding, largest.blocks, together)
 
 
-def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Cluster]:
+def _with_types(found: list[Cluster], findings: Sequence[Finding], stays: _Rule) -> list[Cluster]:
     """The clusters, with the types that grow beside what they hold.
 
     A type that no container holds (a linked list) gives its chain to what comes from its sites.
@@ -300,7 +336,7 @@ def _with_types(found: list[Cluster], findings: Sequence[Finding]) -> list[Clust
     types = [
         finding
         for finding in findings
-        if finding.sort is FindingKind.TYPE and retained(finding.calls, finding.counts) is not None
+        if finding.sort is FindingKind.TYPE and stays(finding.calls, finding.counts) is not None
     ]
     with_types = []
     for cluster in found:

@@ -25,7 +25,8 @@ def is_explained(attribution: Attribution) -> bool:
     if attribution.growth is None:
         return True
     explained = attribution.explained or 0.0
-    if attribution.growing[0].bytes_per_call is None:
+    first = attribution.growing[0]
+    if first.bytes_per_call is None and not first.chain:
         return attribution.growth - explained <= _RESOURCE_HOLDS_BYTES
     return explained >= EXPLAINED_SHARE * attribution.growth
 
@@ -48,7 +49,7 @@ def garbage_sentence(cycles: Sequence[Suspect], garbage: float | None, work: Wor
     )
 
 
-def coverage_sentence(found: Attribution, work: Work, total: float, possibly_is: Message) -> Text:
+def coverage_sentence(found: Attribution, work: Work, total: float, rest_is: Message) -> Text:
     """What the suspects account for; what nobody does comes first, if it is much.
 
     `total` is what the suspects come to in the calls under instruments.
@@ -62,10 +63,10 @@ def coverage_sentence(found: Attribution, work: Work, total: float, possibly_is:
             )
         return message(
             "attribution.nothing-attributed",
-            "Unattributed: all of {grows}, possibly {cause}. None of the instruments used found"
+            "Unattributed: all of {grows}, {cause}. None of the instruments used found"
             " what retains it.",
             grows=grows,
-            cause=possibly_is,
+            cause=rest_is,
         )
     first = found.growing[0].title
     if found.growth is None or grows is None:
@@ -76,12 +77,11 @@ def coverage_sentence(found: Attribution, work: Work, total: float, possibly_is:
     if share < EXPLAINED_SHARE and not is_explained(found):
         return message(
             "attribution.unexplained-first",
-            "Unattributed: {rest} of {grows} ({part:.0%}), possibly {cause}. First suspect:"
-            " {first}.",
+            "Unattributed: {rest} of {grows} ({part:.0%}), {cause}. First suspect: {first}.",
             rest=rest,
             grows=grows,
             part=1 - share,
-            cause=possibly_is,
+            cause=rest_is,
             first=first,
         )
     return _explained(found, Rate(total, Unit.BYTES, work), grows, rest)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leakhunt.amounts import Amount, Rate
+from leakhunt.amounts import Amount, Count, Rate
 from leakhunt.analysis.attribution.clusters import Cluster, distribution_of
 from leakhunt.analysis.attribution.titles import suspect_title
 from leakhunt.model.attribution import Finding, FindingKind, Instrument
+from leakhunt.model.plan import Work
 from leakhunt.model.series import Unit
 from leakhunt.text.message import Message, Text, message, plural_message
 
@@ -17,8 +18,47 @@ _MAX_DETAILS = 5
 
 def evidence(cluster: Cluster) -> Iterator[Text]:
     """The sentences on a suspect: what was counted, where, and by which instrument."""
+    if cluster.in_time:
+        return _in_time(cluster)
     is_cycle = cluster.lead.sort is FindingKind.CYCLE
     return _of_cycle(cluster) if is_cycle else _of_cluster(cluster)
+
+
+def _in_time(cluster: Cluster) -> Iterator[Text]:
+    """The sentences on what grows in a process that is watched, whose calls nobody knows."""
+    lead = cluster.lead
+    seconds = lead.calls[-1] - lead.calls[0]
+    watched = Count(seconds, Work.SECOND)
+    if lead.sort is FindingKind.CONTAINER:
+        yield message(
+            "attribution.counted-in-time",
+            "{instrument}: from {first:,} to {last:,} items, longer at each of {marks} marks within"
+            " {watched}",
+            instrument=lead.instrument,
+            first=lead.counts[0],
+            last=lead.counts[-1],
+            marks=len(lead.counts),
+            watched=watched,
+        )
+    else:
+        yield message(
+            "attribution.more-in-time",
+            "{instrument}: {per_second:.3g} more {what} per second, within {watched}",
+            instrument=lead.instrument,
+            per_second=cluster.retained.per_call,
+            what=_noun(lead, 2),
+            watched=watched,
+        )
+        if lead.instrument is Instrument.MEMRAY:  # another says nothing of the containers
+            yield from _of_lead(lead)
+    for other in cluster.more:
+        if other.sort is FindingKind.TYPE:
+            yield message(
+                "attribution.types-in-time",
+                "types: {gained:.3g} more {what} per second",
+                gained=(other.counts[-1] - other.counts[0]) / seconds,
+                what=other.what,
+            )
 
 
 def _of_cluster(cluster: Cluster) -> Iterator[Text]:

@@ -61,16 +61,22 @@ def growth_per_call(run: Run, verdict: Verdict) -> float | None:
         trend = verdict.trends.get(name)
         if trend is not None and trend.status is not Status.NO_LEAK:
             total += max(trend.rate or 0.0, 0.0)
-    remaining = remains(run, PYTHON_LIVE)
-    blocks = verdict.trends.get(PYTHON_BLOCKS)
-    if remaining is not None and blocks is not None and blocks.status is not Status.NO_LEAK:
-        total += max(remaining.rate, 0.0)
+    total += python_growth(run, verdict)
     if (alone := rss_alone(verdict)) is not None:
         total += max(alone.rate or 0.0, 0.0)
     if Kind.MAPPING_GROWTH in (verdict.kind, *verdict.also):
         total += max(verdict.trends[RSS].rate or 0.0, 0.0)
     least = tolerance_of(LIVE_HEAP, Unit.BYTES, run.calls_per_sample)
     return total if total > least else None
+
+
+def python_growth(run: Run, verdict: Verdict) -> float:
+    """The bytes per call that stay in the heap of small Python objects."""
+    remaining = remains(run, PYTHON_LIVE)
+    blocks = verdict.trends.get(PYTHON_BLOCKS)
+    if remaining is None or blocks is None or blocks.status is Status.NO_LEAK:
+        return 0.0
+    return max(remaining.rate, 0.0)
 
 
 def _growth_of_few_calls(run: Run) -> float | None:

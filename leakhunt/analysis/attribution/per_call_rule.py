@@ -50,6 +50,17 @@ def lasting(calls: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | N
     return found if growth[at] >= _LASTING_SHARE * rate * spans[at] - chance else None
 
 
+def rising(seconds: Sequence[int], amounts: Sequence[int]) -> RetainedPerCall | None:
+    """What of a count stays per second, if there was more at each mark.
+
+    The load on a process that is only watched differs from window to window.
+    """
+    growth = [later - earlier for earlier, later in pairwise(amounts)]
+    if not growth or min(growth) <= 0 or seconds[-1] <= seconds[0]:
+        return None
+    return RetainedPerCall(sum(growth) / (seconds[-1] - seconds[0]), exact=False)
+
+
 def _is_even(spans: Sequence[int], growth: Sequence[int], without: int) -> bool:
     """Whether all windows but one grew by the same whole number per call."""
     pairs = [pair for at, pair in enumerate(zip(spans, growth, strict=True)) if at != without]

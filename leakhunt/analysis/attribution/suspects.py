@@ -61,7 +61,6 @@ def suspect_of(
     holder = (frame_of(stack, cause) if cause else None) or holder_frame(
         stack if closing is None else (closing, *stack)
     )
-    is_memory = cluster.lead.sort is not FindingKind.RESOURCE
     ends = end_of(cluster, cause)
     if ends is not None and calls_done > _PAST_THE_END * ends:
         ends = None  # it should have ended long ago
@@ -73,8 +72,8 @@ def suspect_of(
         origin=_origin(cluster, cause, where, holder),
         per_call=cluster.retained.per_call,
         exact=cluster.retained.exact,
-        bytes_per_call=cluster.bytes_per_call if is_memory else None,
-        share=cluster.bytes_per_call / whole if is_memory and whole else None,
+        bytes_per_call=cluster.bytes_per_call if cluster.is_sized else None,
+        share=cluster.bytes_per_call / whole if cluster.is_sized and whole else None,
         where=where,
         holder=holder,
         chain=cluster.lead.chain,

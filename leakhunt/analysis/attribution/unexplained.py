@@ -17,21 +17,16 @@ _BESIDE_A_BLOCK_BYTES = 32
 _MAJORITY_SHARE = 0.5
 
 
-def possible_explanation(
-    rest: float,
-    found: Sequence[Cluster],
-    findings: Sequence[Finding],
-    instruments: Collection[Instrument],
-    *,
-    mappings: bool,
+def unexplained(
+    rest: float, native: float, seen: Message | None, instruments: Collection[Instrument]
 ) -> Message:
-    """What `rest` bytes per call may be, the likeliest only.
+    """What `rest` bytes per call may be, as far as these `instruments` have `seen` it.
 
-    `found` is what was accounted for, of the `findings` of these `instruments`; `mappings`: they
-    were accounted for, too.
+    `native` is what grows outside of Python's own heap: the rest cannot be more of that.
     """
-    seen = _seen(rest, found, findings, mappings=mappings)
-    return next(seen, _unseen(instruments))
+    if seen is None and native < _MAJORITY_SHARE * rest:
+        return message("unexplained.python", "most of it in the heap of Python objects")
+    return message("unexplained.possibly", "possibly {cause}", cause=seen or _unseen(instruments))
 
 
 def _unseen(instruments: Collection[Instrument]) -> Message:
@@ -45,10 +40,20 @@ def _unseen(instruments: Collection[Instrument]) -> Message:
     )
 
 
+def seen_explanation(
+    rest: float, found: Sequence[Cluster], findings: Sequence[Finding], *, mappings: bool
+) -> Message | None:
+    """What explains (most of) `rest` by the blocks that were seen, the likeliest only.
+
+    `found` is what was accounted for, of the `findings`; `mappings`: they were accounted for, too.
+    """
+    return next(_seen(rest, found, findings, mappings=mappings), None)
+
+
 def _seen(
     rest: float, found: Sequence[Cluster], findings: Sequence[Finding], *, mappings: bool
 ) -> Iterator[Message]:
-    """What explains (most of) it, by the blocks that were seen; the likeliest first."""
+    """What explains it; the likeliest first."""
     blocks = sum(_blocks(site) for cluster in found for site, _ in cluster.sites)
     if rest <= blocks * _BESIDE_A_BLOCK_BYTES:
         yield message("unexplained.headers", "malloc's header and rounding of each block")

@@ -20,6 +20,7 @@ from leakhunt.analysis.verdict.external import external_trends, is_external_only
 from leakhunt.analysis.verdict.resampling import distance
 from leakhunt.analysis.verdict.statements import LEADS, growths
 from leakhunt.model.kinds import Kind
+from leakhunt.model.plan import Work
 from leakhunt.model.run import Run
 from leakhunt.model.series import (
     LIVE_HEAP,
@@ -33,7 +34,7 @@ from leakhunt.model.series import (
     live_memory,
 )
 from leakhunt.model.verdict import Status, Trend, Verdict
-from leakhunt.text.message import Text, message, sentences
+from leakhunt.text.message import Message, Text, message, sentences
 
 # A leak of malloc memory is Python's if about one block comes with each leaking call: one that
 # adds as much as a call does in the mean...
@@ -68,16 +69,29 @@ def leak(run: Run, trends: Mapping[str, Trend]) -> Verdict | None:
         statements.append(growths(outside, run.plan.work))
     horizon = max((trend.slowest_warm_up or 0 for trend in live), default=0)
     if horizon:
-        statements.append(
-            message(
-                "verdict.horizon",
-                "Growth outlasts {calls}; a cache of up to {entries:,} entries would have filled",
-                calls=Count(run.calls_done, run.plan.work),
-                entries=_rounded(horizon),
-            )
-        )
+        statements.append(_horizon(run, _rounded(horizon)))
     sentence = sentences(statements)
     return Verdict(Status.LEAK, kinds[0], tuple(kinds[1:]), sentence, trends)
+
+
+def _horizon(run: Run, horizon: int) -> Message:
+    """How long it was followed: over time, nobody knows how many entries a cache got meanwhile."""
+    work = run.plan.work
+    watched = Count(run.calls_done, work)
+    if work is Work.SECOND:
+        return message(
+            "verdict.horizon-in-time",
+            "Growth outlasts {watched}; a cache that fills in more than {horizon} would look the"
+            " same",
+            watched=watched,
+            horizon=Count(horizon, work),
+        )
+    return message(
+        "verdict.horizon",
+        "Growth outlasts {calls}; a cache of up to {entries:,} entries would have filled",
+        calls=watched,
+        entries=horizon,
+    )
 
 
 def _rounded(number: float) -> int:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from leakhunt.amounts import format_bytes, format_seconds
 from leakhunt.model.attached import AttachReport, Grower, LookChange, LookDifference
+from leakhunt.model.verdict import Outlook
 from leakhunt.reporting.retained.tables import HEADINGS as HOLDER_HEADINGS
 from leakhunt.reporting.retained.tables import rows as holder_rows
+from leakhunt.reporting.run.tables import limit_line
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import said
+from leakhunt.text.number import three_digits
 
 # So many holders are told here; all are in the JSON.
 MAX_HOLDERS = 15
@@ -46,14 +49,7 @@ def summary(report: AttachReport) -> Iterator[str]:
             title=said(largest.title),
             size=format_bytes(largest.size_bytes),
         )
-    if report.bounds:
-        nearest = report.bounds[0]
-        yield tr(
-            "Limit: {limit} ({name}). Headroom: {room}.",
-            limit=format_bytes(nearest.limit_bytes),
-            name=said(nearest.name),
-            room=format_bytes(nearest.headroom_bytes),
-        )
+    yield from _limit(report)
     if report.heap is not None and report.heap.holders:
         first = report.heap.holders[0]
         yield tr(
@@ -63,6 +59,26 @@ def summary(report: AttachReport) -> Iterator[str]:
             objects=f"{first.objects:,}",
         )
     yield from map(said, report.caveats)
+
+
+def _limit(report: AttachReport) -> Iterator[str]:
+    """Whether and when the process is killed; of a single look, how far the limit is from RSS.
+
+    What the killer counts may be less than RSS, so that only one of the two is said.
+    """
+    verdict = report.verdict
+    if verdict is not None and verdict.forecast is not None:
+        yield limit_line(verdict)
+        if verdict.forecast.outlook is not Outlook.UNKNOWN:
+            return
+    if report.bounds:
+        nearest = report.bounds[0]
+        yield tr(
+            "Limit: {limit} ({name}). Headroom: {room}.",
+            limit=format_bytes(nearest.limit_bytes),
+            name=said(nearest.name),
+            room=format_bytes(nearest.headroom_bytes),
+        )
 
 
 def facts(report: AttachReport) -> Iterator[tuple[str, str]]:
@@ -194,7 +210,7 @@ def _grower_row(grower: Grower) -> tuple[str, ...]:
     name = f"{grower.path} ({grower.what})" if grower.path else grower.what
     first, last = grower.counts[0], grower.counts[-1]
     items = ", ".join(grower.items)
-    return name, items, f"{first:,}", f"{last:,}", f"{grower.per_second:.3g}"
+    return name, items, f"{first:,}", f"{last:,}", three_digits(grower.per_second)
 
 
 def _holders(report: AttachReport) -> Section:

@@ -19,6 +19,7 @@ from leakhunt.model.comparison import (
 from leakhunt.model.plan import Work
 from leakhunt.model.series import PEAK_RSS, Unit
 from leakhunt.text.language import mark, ntr, tr
+from leakhunt.text.number import three_digits
 
 NOTHING = "–"
 # A word always, a sign beside it: never told by colour alone.
@@ -141,7 +142,7 @@ def _amount(line: Metric, value: float | None) -> str:
         return format_seconds(value)
     if line.unit is Unit.BYTES and abs(value) < _MIN_BYTES:
         value = 0.0
-    return format_bytes(value) if line.unit is Unit.BYTES else f"{value:.3g}"
+    return format_bytes(value) if line.unit is Unit.BYTES else three_digits(value)
 
 
 def difference_cell(line: Metric) -> str:
@@ -150,7 +151,7 @@ def difference_cell(line: Metric) -> str:
         return NOTHING
     interval = (line.difference.estimate, line.difference.low, line.difference.high)
     if line.name == TIME:
-        estimate, low, high = (f"{each:.3g}" for each in interval)
+        estimate, low, high = map(three_digits, interval)
         return f"{estimate} × [{low}, {high}]"
     estimate, low, high = (_signed(line, each) for each in interval)
     return format_interval(estimate, low, high)
@@ -190,7 +191,11 @@ def detection_limit_cell(line: Metric) -> str:
     """The difference that would have been seen."""
     if line.would_show is None:
         return NOTHING
-    return f"{line.would_show:.3g} ×" if line.name == TIME else _amount(line, line.would_show)
+    return (
+        f"{three_digits(line.would_show)} ×"
+        if line.name == TIME
+        else _amount(line, line.would_show)
+    )
 
 
 def conclusion_cell(line: Metric) -> str:

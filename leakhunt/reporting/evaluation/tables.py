@@ -13,6 +13,7 @@ from leakhunt.model.evaluation import Hunted, Score, Trial
 from leakhunt.model.kinds import Kind
 from leakhunt.model.verdict import Status
 from leakhunt.text.language import mark, tr
+from leakhunt.text.number import three_digits
 
 HUNT_HEADINGS = (
     mark("workload"),
@@ -80,7 +81,7 @@ def hunt_rows(trials: Sequence[Trial]) -> list[tuple[str, ...]]:
 def _amount(rate: float | None, trial: Trial) -> str:
     if rate is None:
         return "–"
-    return f"{rate:.3g}" if trial.expect[0] is Kind.RESOURCE_GROWTH else format_bytes(rate)
+    return three_digits(rate) if trial.expect[0] is Kind.RESOURCE_GROWTH else format_bytes(rate)
 
 
 def summary(score: Score) -> list[str]:

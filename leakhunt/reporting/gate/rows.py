@@ -26,6 +26,7 @@ from leakhunt.reporting.gate.suspects import work_of
 from leakhunt.reporting.run.tables import NOTHING, limit_line
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text
+from leakhunt.text.number import three_digits
 
 # A word always, a sign beside it: never told by colour alone.
 SIGNS = {
@@ -197,7 +198,7 @@ def _amount(row: GateRow, check: BudgetResult, value: float) -> str:
 def _bare(check: BudgetResult, value: float) -> str:
     """A figure without what it is counted over; with its sign where it is a difference."""
     if check.budget.extent is Extent.SHARE:
-        return f"{100 * value:+.3g} %"
+        return f"{'+' if value >= 0 else ''}{three_digits(100 * value)} %"
     if check.budget.series == SECONDS_PER_CALL:
         sign = "-" if value < 0 else ""
         return _signed(check, value, sign + format_seconds(abs(value)))

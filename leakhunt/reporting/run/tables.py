@@ -29,6 +29,7 @@ from leakhunt.model.series import (
 from leakhunt.model.verdict import Status, Trend, Verdict
 from leakhunt.reporting.shared.load_table import failed_cell, work_of
 from leakhunt.text.language import mark, tr
+from leakhunt.text.number import three_digits
 
 NOTHING = "–"
 # A word always, a sign beside it: never told by colour alone.
@@ -121,8 +122,9 @@ def trend_cell(trend: Trend | None) -> str:
         return NOTHING
     low, high = (format_amount(bound, trend.unit) for bound in (trend.rate_low, trend.rate_high))
     if trend.unit is Unit.BLOCKS:
-        counted = f"{trend.rate:.3g} [{trend.rate_low:.3g}, {trend.rate_high:.3g}]"
+        rate, low, high = map(three_digits, (trend.rate, trend.rate_low, trend.rate_high))
         in_bytes = trend.rate_in_bytes
+        counted = f"{rate} [{low}, {high}]"
         return f"{counted}, {format_bytes(in_bytes)}" if in_bytes else counted
     return format_interval(format_amount(trend.rate, trend.unit), low, high)
 

@@ -12,6 +12,7 @@ from leakhunt.model.series import SERIES, full_title, short_title
 from leakhunt.reporting.shared.load_table import load_facts
 from leakhunt.text.language import mark, tr
 from leakhunt.text.message import Text, said
+from leakhunt.text.number import three_digits
 
 MIN_OBJECTS_PER_CALL = 0.1
 # The facts that a reader must see first, in this order.
@@ -120,7 +121,7 @@ def calls_fact(run: Run) -> str:
     return text
 
 
-def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
+def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, str], ...]:
     """Types of which there are more after the judged calls: name, how many, how many per call.
 
     Without those that grew by less than one object in ten calls: no leak that this tool can find.
@@ -132,7 +133,7 @@ def type_growth(entry: JudgedRun) -> tuple[tuple[str, int, float], ...]:
         if note.get("kind") != "types":
             continue
         return tuple(
-            (str(name), int(count), int(count) / calls)
+            (str(name), int(count), three_digits(int(count) / calls))
             for name, count in note.get("growth", ())
             if calls > 0 and int(count) >= MIN_OBJECTS_PER_CALL * calls
         )

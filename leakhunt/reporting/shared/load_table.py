@@ -11,6 +11,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, LoadSummary, Report
 from leakhunt.model.run import Run
 from leakhunt.text.language import mark, tr
+from leakhunt.text.number import three_digits
 
 LOAD_HEADINGS = (
     mark("variant"),
@@ -48,8 +49,8 @@ def _row(entry: JudgedRun, summary: LoadSummary) -> tuple[str, ...]:
         entry.variant,
         f"{summary.requests:,}",
         failed_cell(summary),
-        f"{summary.throughput_first_third:.3g}",
-        f"{summary.throughput_last_third:.3g}",
+        three_digits(summary.throughput_first_third),
+        three_digits(summary.throughput_last_third),
         format_seconds(summary.median_seconds),
         format_seconds(summary.p95_seconds),
         format_seconds(summary.p99_seconds),

@@ -22,6 +22,7 @@ from leakhunt.model.report import JudgedRun
 from leakhunt.model.series import Unit
 from leakhunt.text.interval import lower_bound
 from leakhunt.text.language import mark, tr
+from leakhunt.text.number import three_digits
 
 # What a known cause has in place of the name of a scenario and its variant.
 _TARGET = "TARGET"
@@ -225,7 +226,7 @@ def line_rows(entry: JudgedRun) -> list[tuple[str, str, str, str]]:
         (
             str(line.place),
             format_rate(line.bytes_per_call, Unit.BYTES),
-            f"{line.runs_per_call:.3g}",
+            three_digits(line.runs_per_call),
             line.place.source,
         )
         for line in entry.attribution.lines

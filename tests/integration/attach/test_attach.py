@@ -139,6 +139,11 @@ def test_without_gdb_lldb_is_taken_and_without_both_that_is_said(
         assert made.poll() is None
 
 
+def taken(each: object) -> int:
+    """What an allocator takes for an object: a multiple of 16."""
+    return -(-sys.getsizeof(each) // 16) * 16
+
+
 def test_triage_says_where_memory_is_and_who_holds_it(tmp_path: Path) -> None:
     with running(LEVEL) as made:
         result = leakhunt.attach(made.pid, out=tmp_path / "out", formats="html,md,json")
@@ -155,8 +160,8 @@ def test_triage_says_where_memory_is_and_who_holds_it(tmp_path: Path) -> None:
     assert first.path == "__main__.table"
     assert first.objects <= 50_001  # the collector tracks them at first
     table = [(number, str(number)) for number in range(50_000)]
-    held = sys.getsizeof(table) + sum(sys.getsizeof(row) + sys.getsizeof(row[1]) for row in table)
-    assert first.retained_bytes == pytest.approx(held, rel=0.01)
+    of_rows = sum(taken(row) + taken(row[0]) + taken(row[1]) for row in table)
+    assert first.retained_bytes == pytest.approx(taken(table) + of_rows, rel=0.01)
     assert [each.step for each in report.given_back] and report.cost is not None
     assert report.cost.longest_pause_seconds < 0.05
     document = json.loads((tmp_path / "out" / "attach.json").read_text("utf-8"))
@@ -272,6 +277,10 @@ def test_what_grows_is_found_with_its_holder_and_its_line(tmp_path: Path) -> Non
     again = leakhunt.report(str(tmp_path / "out"), out=tmp_path / "again", formats="json,md")
     assert again.report.entries[0].verdict.status is report.verdict.status
     assert again.report.command.startswith(f"leakhunt attach {made.pid} --for 24s")
+    attribution = again.report.entries[0].attribution
+    assert attribution is not None
+    retained = {each.chain[0]: each.bytes_per_call for each in attribution.suspects if each.chain}
+    assert (retained["__main__.Registry.sessions"] or 0) > 1000
 
 
 def test_two_visits_are_compared(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import subprocess
 import sys
 import time
 import types
@@ -58,6 +59,13 @@ def test_what_two_share_counts_to_what_dominates_both() -> None:
     assert graph.kind(graph.node_of(B) or 0).name == "made.Kind"
 
 
+def test_what_one_container_in_another_retains_is_counted_once() -> None:
+    graph = made({A: [B], B: [C], C: [D, LEAF], D: []}, [LEAF])
+    nodes = {each: graph.node_of(each) or 0 for each in (A, C, D)}
+    found = graph.retained_apart(list(nodes.values()))
+    assert {each: found[node] for each, node in nodes.items()} == {A: 200, C: 110, D: 100}
+
+
 def test_the_way_to_an_object_is_the_shortest() -> None:
     graph = made({A: [B, D], B: [C], C: [D], D: []}, [])
     node = graph.node_of(D)
@@ -81,6 +89,11 @@ def test_what_no_root_leads_to_is_there_with_its_knots_together() -> None:
     assert int(graph.unrooted.sum()) == 4
 
 
+def taken(each: object) -> int:
+    """What an allocator takes for an object: a multiple of 16."""
+    return -(-sys.getsizeof(each) // 16) * 16
+
+
 def test_the_agent_s_rows_give_the_sizes_of_real_objects() -> None:
     inner = [str(number) * 50 for number in range(100)]
     text = "x" * 5000
@@ -96,9 +109,62 @@ def test_the_agent_s_rows_give_the_sizes_of_real_objects() -> None:
     ]
     graph = heap_graph(pieces)
     found = retained(graph)
-    assert found[id(inner)] == sys.getsizeof(inner) + sum(map(sys.getsizeof, inner))
+    assert found[id(inner)] == taken(inner) + sum(map(taken, inner))
     assert found[id(outer)] >= found[id(inner)] + sys.getsizeof(text) + sys.getsizeof(outer)
     assert graph.said["objects"] == 4
+
+
+# Entries as services keep them: objects without a dict, texts, numbers, tuples.
+ENTRIES = """
+import gc, json, types
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from leakhunt.agent import looking
+from leakhunt.injection.heap_graph import heap_graph
+from leakhunt.instruments.dominators import dominators
+from leakhunt.worker.readings import full_reading
+
+@dataclass
+class Quote:
+    id: str
+    total: float
+    made: int
+    lines: list
+
+KEPT = KIND()
+
+def live():
+    gc.collect()
+    values = full_reading("look").values
+    return values["python_live"] + values["live_heap"]
+
+def fill(first, last):
+    for n in range(first, last):
+        lines = [(n + 0.5, n + 0.25), (n + 0.125, n * 1000 + 7)]
+        KEPT[f"key of quote {n}"] = Quote(f"{n:012}", n / 3, 10**9 + n, lines)
+
+fill(0, 100)
+before = live()
+fill(100, 20_000)
+taken = live() - before
+graph = heap_graph(looking.graph(looking.DEEP))
+visited = graph.sums(graph.own)[graph.node_of(id(KEPT))]
+tree = dominators(types.SimpleNamespace(kept=KEPT))
+own = tree.sums(tree.own)[next(n for n, each in enumerate(tree.objects) if each is KEPT)]
+print(json.dumps([taken / 20_000, int(visited) / 20_000, own / 20_000]))
+"""
+
+
+@pytest.mark.parametrize("kind", ["dict", "OrderedDict", "Counter"])
+def test_a_holder_retains_all_bytes_of_its_entries(kind: str) -> None:
+    # Numbers, texts as keys, attributes without a dict and what allocators round up to.
+    program = ENTRIES.replace("KIND", kind)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    taken, visited, own = json.loads(done.stdout)
+    assert visited == pytest.approx(taken, rel=0.02)
+    assert own == pytest.approx(taken, rel=0.02)
 
 
 class Kept:

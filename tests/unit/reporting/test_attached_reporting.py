@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,9 @@ from leakhunt.model.allocators import ALLOCATOR, FREE_THREADED, PYTHON_ALLOCATOR
 from leakhunt.model.attached import AttachReport, TraceStretch
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.plan import Plan, PlannedVisit, Work
-from leakhunt.model.run import FREE_MEMORY, Ending, Outcome, Reading, Run
+from leakhunt.model.run import FREE_MEMORY, Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.series import ANONYMOUS, PYTHON_BLOCKS, RSS, SERIES
+from leakhunt.model.verdict import Status
 from leakhunt.reporting.attached import html_page, json_file, markdown
 from leakhunt.reporting.attached.terminal import attach_parts
 from leakhunt.storage.schema_files import schema_text
@@ -185,3 +188,37 @@ def test_every_format_says_the_same_and_escapes_what_is_not_ours() -> None:
     with speaking("zh"):
         chinese = html_page.render(made).decode()
     assert "RSS 分解" in chinese
+
+
+def watched(limit_bytes: int) -> AttachReport:
+    """A process that was watched for three minutes, and grew all the while."""
+    seconds = 180
+    grown = [60 * MIB + second * (MIB // 2) for second in range(seconds)]
+    blocks = [10**6 + 8000 * second for second in range(seconds)]
+    visit = PlannedVisit(4711, "python app.py", float(seconds), touches=True)
+    made = replace(
+        touched(),
+        plan=replace(plan(limit_bytes=limit_bytes), visit=visit),
+        series=tuple(SERIES[name].series for name in (RSS, ANONYMOUS, PYTHON_BLOCKS)),
+        samples={RSS: array("q", grown), ANONYMOUS: array("q", grown),
+                 PYTHON_BLOCKS: array("q", blocks)},
+        calls=range(1, seconds + 1),
+        phases=(Phase(0, seconds, Purpose.JUDGED, 1, collects=False),),
+    )  # fmt: skip
+    return attach_report([made], "leakhunt 1")
+
+
+def test_the_time_to_the_limit_is_told_on_every_page() -> None:
+    found = watched(200 * MIB)
+    assert found.verdict is not None and found.verdict.status is Status.LEAK
+    told = "Time to limit: The given limit (200.0 MiB) lasts about 2 min 17 s"
+    terminal = "\n".join(str(part) for part in attach_parts(found))
+    pages = (terminal, markdown.render(found).decode(), html_page.render(found).decode())
+    for page in pages:
+        assert told in page
+        assert "Headroom" not in page
+    assert "8,000 blocks/s" in terminal
+
+
+def test_a_single_look_tells_the_headroom() -> None:
+    assert "Headroom: " in markdown.render(report()).decode()
