@@ -238,6 +238,7 @@ _NOTES: Mapping[str, Mapping[str, Any]] = {
     "error": {"text": Text, "exit_code": int},
     "advice": {"text": Text},
     "errors": {"text": Text, "errors": _COUNTED},
+    "response-times": {"sample": int, "times": tuple[tuple[int, int], ...]},
     "restarted": {"text": Text},
     "resumed": {"text": Text},
     "lost-inside": {"text": Text},

@@ -81,8 +81,8 @@ class LoadSummary:
     """The load on a service over the measured part of a soak.
 
     `failed` of `requests` got no answer, or a wrong one. Throughput (requests per second) in the
-    first and in the last third; p50, p95 and p99 of the request times, each the median over the
-    samples. `errors`: messages of failed requests with their counts, most frequent first.
+    first and in the last third; p50, p95 and p99 of the request times. `errors`: messages of failed
+    requests with their counts, most frequent first.
     """
 
     requests: int

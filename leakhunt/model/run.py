@@ -27,6 +27,8 @@ MEMORY_CGROUP = mark("the memory cgroup")
 ADDRESS_SPACE = "RLIMIT_AS"
 GIVEN_LIMIT = mark("the given limit")
 GPU_MEMORY = mark("GPU memory")
+# The note of a soak with the response times of all requests up to a sample.
+RESPONSE_TIMES_NOTE = "response-times"
 
 
 class Ending(StrEnum):

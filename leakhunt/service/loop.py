@@ -20,7 +20,7 @@ from leakhunt.environment import describe_environment_of_service
 from leakhunt.errors import CannotWrite, ScenarioFailed
 from leakhunt.model.plan import Plan
 from leakhunt.model.processes import PROCESS_SERIES
-from leakhunt.model.run import Ending, Outcome, Phase, Reading, Run
+from leakhunt.model.run import RESPONSE_TIMES_NOTE, Ending, Outcome, Phase, Reading, Run
 from leakhunt.model.series import CUDA_ALLOCATED, PSS, RSS
 from leakhunt.runner.memory_limit import MemoryLimit, memory_bounds
 from leakhunt.runner.supervisor import BY_THE_USER, DISK_FULL, Progress, disk_full
@@ -266,6 +266,7 @@ class _Soak:
             outcome = self._death()
         if outcome.ending in (Ending.OK, Ending.INTERRUPTED):
             outcome = self._settle() or outcome
+        self._record_response_times(self._run().samples_done)
         self._record_changes()
         self._show()
         return outcome
@@ -275,6 +276,7 @@ class _Soak:
             phase = next_phase(self._run(), self._readings.seconds, self._pause_seconds())
             if phase is None:
                 return Outcome(Ending.OK)
+            self._record_response_times(phase.first_sample)
             self._append({"record": "phase", **asdict(phase)})
             ended = self._samples(phase)
             if ended is not None:
@@ -396,6 +398,13 @@ class _Soak:
 
     def _requests(self) -> int:
         return self._before + self._counters.done
+
+    def _record_response_times(self, sample: int) -> None:
+        """Those of all requests up to a sample; of a part they are the difference of two."""
+        times = self._counters.response_times()
+        self._append(
+            {"record": "note", "kind": RESPONSE_TIMES_NOTE, "sample": sample, "times": times}
+        )
 
     def _record_errors(self) -> None:
         errors = self._subject.load.errors()

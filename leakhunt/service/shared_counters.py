@@ -158,12 +158,21 @@ class Counters:
         """How many requests so far took how long, by bucket."""
         return self._numbers[_HISTOGRAM:_KINDS].tolist()
 
+    def response_times(self) -> list[tuple[int, int]]:
+        """Nanoseconds that requests so far took at most, and how many: of buckets with some."""
+        counts = enumerate(self.histogram())
+        return [(_upper_bound_ns(bucket), count) for bucket, count in counts if count]
+
 
 def _bucket(response_ns: int) -> int:
     if response_ns <= _FIRST_BUCKET_NS:
         return 0
     place = math.log(response_ns / _FIRST_BUCKET_NS) / math.log(_BUCKET_RATIO)
     return min(math.ceil(place), _BUCKETS - 1)
+
+
+def _upper_bound_ns(bucket: int) -> int:
+    return round(_FIRST_BUCKET_NS * _BUCKET_RATIO**bucket)
 
 
 def percentile_ns(histogram: Sequence[int], share: float) -> int:
@@ -175,5 +184,5 @@ def percentile_ns(histogram: Sequence[int], share: float) -> int:
     for bucket, count in enumerate(histogram):
         cumulative += count
         if cumulative >= wanted:
-            return round(_FIRST_BUCKET_NS * _BUCKET_RATIO**bucket)
+            return _upper_bound_ns(bucket)
     raise AssertionError("a share of all is within all")

@@ -38,7 +38,15 @@ from leakhunt.errors import BadFile, UsageError
 from leakhunt.model.attribution import Finding, FindingKind, Frame, Instrument, Origin
 from leakhunt.model.plan import Plan, PlannedLoad, PlannedVisit, PlannedWatch, Role
 from leakhunt.model.processes import PROCESS_SERIES
-from leakhunt.model.run import Ending, Outcome, Phase, Purpose, Reading, Run
+from leakhunt.model.run import (
+    RESPONSE_TIMES_NOTE,
+    Ending,
+    Outcome,
+    Phase,
+    Purpose,
+    Reading,
+    Run,
+)
 from leakhunt.model.series import SERIES, Series, Unit
 from leakhunt.storage.decode import checked
 from leakhunt.storage.process_records import ProcessRecords
@@ -397,9 +405,20 @@ def _note(record: dict[str, Any]) -> dict[str, Any]:
             raise ValueError("rows")
     if not isinstance(kind, str):
         raise ValueError("kind")
+    if kind == RESPONSE_TIMES_NOTE:
+        _check_times(record["sample"], record["times"])
     texts = {"text": read_text(record["text"])} if "text" in record else {}
     caveats = {"caveats": tuple(map(read_text, record.get("caveats", ())))}
     return record | texts | (caveats if "caveats" in record else {})
+
+
+def _check_times(sample: Any, times: Any) -> None:
+    if type(sample) is not int or not isinstance(times, list):
+        raise ValueError("response times")
+    if not all(type(number) is int for bucket in times for number in bucket):
+        raise ValueError("bucket")
+    if not all(len(bucket) == 2 for bucket in times):
+        raise ValueError("bucket")
 
 
 def _outcome(footer: Mapping[str, Any]) -> Outcome:

@@ -7,14 +7,14 @@ nothing. Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from leakhunt.analysis.verdict.resampling import resampled
 from leakhunt.analysis.verdict.series import MIN_SAMPLES
 from leakhunt.model.report import LoadSummary
-from leakhunt.model.run import Run
+from leakhunt.model.run import RESPONSE_TIMES_NOTE, Run
 from leakhunt.model.series import ELAPSED, FAILURES, P50, P95, P99
 from leakhunt.text.message import Message, message
 
@@ -25,6 +25,7 @@ MOSTLY_FAILED_SHARE = 0.5
 _WORTH_A_WORD_SHARE = 0.01
 # Slower by less is what a busy machine does.
 _FELL_BELOW = 0.75
+_QUANTILES = ((P50, 0.50), (P95, 0.95), (P99, 0.99))
 # Each of so many blocks of the last third must be slower than each of the first: by chance once in
 # 70 times, and by so much besides.
 _BLOCKS = 4
@@ -33,25 +34,30 @@ _BLOCKS = 4
 def load_summary(run: Run) -> LoadSummary | None:
     """How the load of a soak's judged part landed; None where nothing says so.
 
-    The quantiles are medians over the samples, each counted as often as it stands for requests.
+    The quantiles are those of all its requests. A file of an earlier version has them sample by
+    sample: then they are the medians over the samples, each counted as often as it stands for
+    requests.
     """
     judged = _judged(run)
     if run.plan.load is None or judged is None or not judged.requests:
         return None
     first, last = judged.throughput_of_thirds()
     failed = sum(_column(run, FAILURES))
+    times = _response_times(run)
     half, p95, p99 = (
-        _weighted_median(_column(run, name), judged.requests) / _NANOSECONDS
-        for name in (P50, P95, P99)
+        _quantile(times.items(), share)
+        if times
+        else _quantile(zip(_column(run, name), judged.requests, strict=False), 0.5)
+        for name, share in _QUANTILES
     )
     return LoadSummary(
         requests=sum(judged.requests),
         failed=failed,
         throughput_first_third=first,
         throughput_last_third=last,
-        median_seconds=half,
-        p95_seconds=p95,
-        p99_seconds=p99,
+        median_seconds=half / _NANOSECONDS,
+        p95_seconds=p95 / _NANOSECONDS,
+        p99_seconds=p99 / _NANOSECONDS,
         errors=_errors(run),
     )
 
@@ -139,13 +145,28 @@ def _first(run: Run) -> int:
     return run.judged_from if run.judged_from < run.samples_done else 0
 
 
-def _weighted_median(values: Sequence[int], weights: Sequence[int]) -> int:
-    """The value below which half of the weight lies; 0 without values."""
-    pairs = sorted(zip(values, weights, strict=False))
-    half, cumulative = sum(weight for _, weight in pairs) / 2, 0
+def _response_times(run: Run) -> Counter[int]:
+    """Nanoseconds that the requests of the judged part took at most, with their number."""
+    found: Counter[int] = Counter()
+    latest: Counter[int] = Counter()
+    for note in run.notes:
+        if note.get("kind") == "resumed":  # a load that began anew
+            latest.clear()
+        if note.get("kind") == RESPONSE_TIMES_NOTE:
+            times = Counter({int(time): int(count) for time, count in note["times"]})
+            if int(note["sample"]) > _first(run):
+                found += times - latest
+            latest = times
+    return found
+
+
+def _quantile(times: Iterable[tuple[int, int]], share: float) -> int:
+    """The value that this share of the weight does not exceed; 0 without weight."""
+    pairs = sorted(times)
+    wanted, cumulative = sum(weight for _, weight in pairs) * share, 0
     for value, weight in pairs:
         cumulative += weight
-        if cumulative >= half:
+        if cumulative >= wanted:
             return value
     return 0
 

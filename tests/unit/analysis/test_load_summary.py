@@ -103,3 +103,32 @@ def test_one_sample_is_enough_for_a_count() -> None:
     summary = load_summary(cut)
     assert summary is not None and summary.failed == summary.requests == cut.calls[0]
     assert summary.throughput_first_third == summary.throughput_last_third > 0
+
+
+def response_times(sample: int, *times: tuple[int, int]) -> dict[str, object]:
+    return {"record": "note", "kind": "response-times", "sample": sample, "times": list(times)}
+
+
+def test_quantiles_are_those_of_all_judged_requests() -> None:
+    """Of samples of five requests the 99th percentile is the slowest: their median says nothing."""
+    run = soak(Made(samples=200))
+    first = run.judged_from
+    assert first > 2
+    fast, slow = 10_000_000, 5_000_000_000
+    notes = (
+        response_times(0),
+        response_times(first, (slow, 50)),  # the warm-up is left out
+        response_times(first + 10, (fast, 600), (slow, 52)),
+        response_times(run.samples_done, (fast, 900), (slow, 70)),
+    )
+    found = load_summary(replace(run, notes=notes))
+    assert found is not None
+    assert (found.median_seconds, found.p95_seconds) == (0.01, 0.01)
+    assert found.p99_seconds == 5.0
+    resumed = {"record": "note", "kind": "resumed", "text": "went on"}
+    again = load_summary(
+        replace(run, notes=(*notes, resumed, response_times(run.samples_done, (slow, 900))))
+    )
+    assert again is not None and again.p95_seconds == 5.0
+    earlier = load_summary(run)
+    assert earlier is not None and 0 < earlier.p99_seconds < 1
