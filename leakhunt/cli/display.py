@@ -21,7 +21,7 @@ from rich.progress import (
 from leakhunt.amounts import format_amount, format_rate
 from leakhunt.engine.events import Events, RunStart
 from leakhunt.model.plan import Work
-from leakhunt.model.run import Outcome
+from leakhunt.model.run import Ending, Outcome
 from leakhunt.model.series import SeriesDisplay, SeriesRole, Unit, displayed, short_title
 from leakhunt.reporting.formats.terminal_escape import visible
 from leakhunt.storage.follow import Tail
@@ -204,7 +204,9 @@ _ENDED = {
 
 
 def ended_line(name: str, done: ProgressCount, figures: str, outcome: Outcome) -> str:
-    """A run that has ended, in one line."""
+    """A run that has ended, in one line. Under an instrument nobody counts a service's requests."""
+    if outcome.ending is Ending.OK and not done.calls:
+        return f"{name}  {tr(outcome.ending)}"
     reason = f": {outcome.reason}" if outcome.reason else ""
     line = tr(
         _ENDED[done.work],
