@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from leakhunt.amounts import format_bytes
 from leakhunt.model.report import JudgedRun, Ledger, Report
 from leakhunt.model.series import DURATION, Series
+from leakhunt.model.verdict import Status
 from leakhunt.reporting.charts.contents import has_ledgers
 from leakhunt.reporting.charts.curves import curves_element
 from leakhunt.reporting.charts.ledger import no_ledger
@@ -40,7 +41,13 @@ from leakhunt.reporting.shared.facts import (
     plan_facts,
     type_growth,
 )
-from leakhunt.reporting.shared.headline import NOISE_HEADINGS, headline, noise, summary
+from leakhunt.reporting.shared.headline import (
+    NOISE_HEADINGS,
+    headline,
+    main_series,
+    noise,
+    summary,
+)
 from leakhunt.reporting.shared.load_table import LOAD_HEADINGS, load_lines, load_rows, work_of
 from leakhunt.reporting.shared.page_texts import SCRIPT_WORDS, SCRIPT_WORDS_OF, page_texts
 from leakhunt.reporting.shared.peaks import LIMIT_HEADINGS, limit_rows, peak_lines
@@ -106,6 +113,7 @@ def render(report: Report) -> bytes:
         colour=colour,
         limit_line=limit_line,
         plots=plots,
+        shown_first=_shown_first(report),
         words=words,
         texts={name: markup(text) for name, text in page_texts(report).items()},
         axes=[name for name in ("call", "time", "audio") if _is_along(name, plots)],
@@ -160,6 +168,13 @@ def render(report: Report) -> bytes:
         **claim_words(),
     )
     return text_bytes(page)
+
+
+def _shown_first(report: Report) -> str:
+    """The series that is plotted until another is chosen: the one that leaks."""
+    leaking = [each for each in report.entries if each.verdict.status is Status.LEAK]
+    shown = [main_series(each.run, each.verdict) for each in (*leaking, *report.entries)]
+    return next(iter(shown), "")
 
 
 def _json(data: Mapping[str, Any]) -> str:

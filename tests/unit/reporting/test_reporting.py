@@ -283,3 +283,14 @@ def test_a_leak_of_small_objects_is_told_in_bytes_everywhere(make_run: MakeRun) 
     steady = {"live_heap": [1 << 20] * 400, "python_blocks": [16] * 400}
     clean = assemble([make_run(readings=readings[:1], **steady)], "leakhunt test")
     assert "864 B" not in text_of("report.md", clean)
+
+
+def test_the_page_plots_the_series_that_leaks(make_run: MakeRun) -> None:
+    level = {"live_heap": [1 << 20] * 400, "rss": [2 << 20] * 400}
+    blocks = make_run(**level, python_blocks=[16 * call for call in range(400)])
+    page = text_of("report.html", assemble([blocks], "leakhunt test"))
+    assert '<option value="python_blocks" selected>' in page
+    clean = make_run(**level, python_blocks=[16] * 400)
+    assert '<option value="live_heap" selected>' in text_of(
+        "report.html", assemble([clean], "leakhunt test")
+    )
