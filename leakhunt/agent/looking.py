@@ -38,7 +38,8 @@ _UNALIGNED = 15
 # (Py_TPFLAGS_MANAGED_DICT), 30 and the class at most, with two more pointers before them.
 _MANAGED_DICT = 1 << 4
 _POINTER_BYTES = 8
-_POINTERS_BESIDE = 2
+# 3.12 has them in a block of their own, which begins with a pointer's bytes.
+_POINTERS_BESIDE = 1 if sys.version_info[:2] == (3, 12) else 2
 _MOST_ATTRIBUTES = 31
 _SIZED = (list, dict, set, deque, bytearray)
 # What these refer to are items, and in their size.

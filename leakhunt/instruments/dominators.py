@@ -50,6 +50,8 @@ _LARGE_BYTES = 64 << 10
 _POINTER_BYTES = 8
 # An object without a dict of its own has at most so many attributes, with its class.
 _MOST_ATTRIBUTES = 31
+# So many pointers come before them; 3.12 has them in a block of their own, which begins with one.
+_POINTERS_BESIDE = 1 if sys.version_info[:2] == (3, 12) else 2
 # An allocator hands out multiples of this.
 _ALIGNED_BYTES = 16
 
@@ -284,7 +286,9 @@ class _Owned:
         """Count an object, and what hangs on it."""
         way = self._way_of(type(each))
         found = referents_of(each)
-        beside = min(len(found), _MOST_ATTRIBUTES) + 2 if way & _MANAGED else 0
+        beside = 0
+        if way & _MANAGED:
+            beside = min(len(found), _MOST_ATTRIBUTES) + _POINTERS_BESIDE
         self._bytes[node] += _size_of(each, way, beside * _POINTER_BYTES)
         if way & _BUFFERS:
             self._buffers_of(each, node)
