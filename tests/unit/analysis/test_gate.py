@@ -531,3 +531,20 @@ def test_a_budget_of_blocks_leaves_the_heap_its_rule(make_run: MakeRun) -> None:
     blocks = replace(PER_CALL, series="python_blocks", amount=1.0)
     run = make_run(live_heap=leak(5000), python_blocks=[1000] * 300)
     assert checks_of(run, blocks)["live_heap"] is GateAnswer.OVER_BUDGET
+
+
+def test_small_objects_that_may_be_a_warm_up_yet_are_inconclusive(make_run: MakeRun) -> None:
+    slowing = [round(2000 * (1 - 0.99**call)) for call in range(400)]
+    run = make_run(readings=small(864), live_heap=[BASE] * 400, python_blocks=slowing)
+    result = only(replace(PER_CALL, series="python_live", amount=256.0), run)
+    assert result.answer is GateAnswer.INCONCLUSIVE
+
+
+def test_small_objects_of_a_run_that_ended_early_are_no_pass(make_run: MakeRun) -> None:
+    run = small_objects_run(make_run, blocks=0, rate=0)
+    own = replace(PER_CALL, series="python_live")
+    assert only(own, run).answer is GateAnswer.WITHIN_BUDGET
+    killed = replace(run, outcome=Outcome(Ending.KILLED, "SIGKILL"))
+    result = only(own, killed)
+    assert result.answer is GateAnswer.INCONCLUSIVE
+    assert "ended early" in str(result.reason)

@@ -78,9 +78,13 @@ def test_an_interrupt_cancels_what_runs(
 
 def test_sigterm_stays_with_the_command_line(ray: MadeRay) -> None:
     """Ray's own handler aborts the process."""
-    before = signal.getsignal(signal.SIGTERM)
-    connect("ray")
-    assert signal.getsignal(signal.SIGTERM) == before
+    handler = lambda number, frame: None  # noqa: E731
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        connect("ray")
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_without_a_cluster_one_is_started(ray: MadeRay) -> None:

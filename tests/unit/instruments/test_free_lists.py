@@ -43,6 +43,16 @@ def test_what_the_process_has_frozen_stays_frozen() -> None:
     gc.unfreeze()
 
 
+def test_what_the_interpreter_has_frozen_is_not_the_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python 3.12 freezes some hundred objects of its own."""
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: 400)
+    assert not has_frozen()
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: 40_000)
+    assert has_frozen()
+
+
 def test_frozen_objects_are_counted_once_and_not_at_every_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
