@@ -29,6 +29,8 @@ _LOG = logging.getLogger("leakhunt.guard")
 _POLL_SECONDS = 0.02
 # Of a worker's room: so much of it filled is reason enough while the breaker is open.
 _EARLY_SHARE = 0.25
+# Nobody knows how long it was refusing between two requests that are further apart.
+_LONGEST_LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,9 @@ class Recycler:
         self._share = 1 - self.config.jitter * self._chance()
         self._ready_bytes: int | None = None
         self._least_bytes: int | None = None
-        self._fresh_bytes: int | None = None
+        self._fresh_bytes = self._guard.rss_bytes()
         self._refusing_seconds = 0.0
+        self._was_refusing = False
         self._looked_at = self._guard.clock()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -142,7 +145,10 @@ class Recycler:
     def look(self, rss_bytes: int) -> None:
         """Begin the hand-over if memory is past the threshold and it is this worker's turn."""
         if self._pid != os.getpid():
+            of_parent = self._fresh_bytes
             self._begin()
+            # A child is looked at for the first time after its first request.
+            self._fresh_bytes = min(self._fresh_bytes, of_parent)
         with self._lock:
             if self._thread is not None:
                 return
@@ -166,7 +172,7 @@ class Recycler:
     def _settle(self, rss_bytes: int) -> None:
         """Learn what a worker holds before its first request, and what after the first ones."""
         served = self._guard.served
-        if not served or self._fresh_bytes is None:
+        if not served:
             self._fresh_bytes = rss_bytes
         if self._ready_bytes is not None or not served:
             return
@@ -180,15 +186,17 @@ class Recycler:
         Workers that refuse nearly all grow no more, and may never have settled: none would be past
         a threshold, and they would refuse for good.
         """
-        now = self._guard.clock()
+        now, is_refusing = self._guard.clock(), not self._guard.breaker.is_closed
         passed, self._looked_at = now - self._looked_at, now
-        change = -passed if self._guard.breaker.is_closed else passed
-        self._refusing_seconds = max(self._refusing_seconds + change, 0.0)
-        assert self._fresh_bytes is not None
+        was_refusing, self._was_refusing = self._was_refusing, is_refusing
+        if not is_refusing:
+            self._refusing_seconds = max(self._refusing_seconds - passed, 0.0)
+        elif was_refusing:
+            self._refusing_seconds += min(passed, _LONGEST_LOOK_SECONDS)
         room = self.config.threshold_bytes(self._fresh_bytes) - self._fresh_bytes
         gives_back = rss_bytes - self._fresh_bytes
         is_full = self._refusing_seconds >= self.config.full_seconds
-        return is_full and gives_back >= room * _EARLY_SHARE
+        return is_full and room > 0 and gives_back >= room * _EARLY_SHARE
 
     def _is_due(self, rss_bytes: int, threshold: int) -> bool:
         """Past the threshold; or past a part of it while the container is full.

@@ -415,9 +415,9 @@ def _note(record: dict[str, Any]) -> dict[str, Any]:
 def _check_times(sample: Any, times: Any) -> None:
     if type(sample) is not int or not isinstance(times, list):
         raise ValueError("response times")
-    if not all(type(number) is int for bucket in times for number in bucket):
+    if not all(type(number) is int and number in _INT64 for bucket in times for number in bucket):
         raise ValueError("bucket")
-    if not all(len(bucket) == 2 for bucket in times):
+    if not all(len(bucket) == len(("time", "count")) for bucket in times):
         raise ValueError("bucket")
 
 

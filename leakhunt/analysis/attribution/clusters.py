@@ -253,6 +253,8 @@ def _containers(
 
 def _told_bytes(container: Finding) -> float:
     """What a container retains more per call by itself, where that was read, and no sites."""
+    if not container.sizes:
+        return 0.0
     gained = container.sizes[-1] - container.sizes[0]
     return gained / (container.calls[-1] - container.calls[0])
 

@@ -27,7 +27,7 @@ _LEAST_SHARE = 0.5
 # Blocks of what CPython keeps free lists of: float; tuple of one, of two or list, of three or dict.
 _FREE_LIST_BYTES = (24, 48, 56, 64)
 _NEARLY_ALL = 0.9
-# Sites that come to less than this part of the growth may be either, in blocks of several sizes.
+# Sites that come to less than this part of the growth, all together, may be either.
 _CHANCE_SHARE = 0.05
 _WORTH_A_WORD = 0.01
 # Windows differ by so much where the same number in each of them is no growth per call.
@@ -40,8 +40,21 @@ def with_handed_on(found: Sequence[Cluster], growth: float | None) -> list[Clust
     first = max(found, key=lambda each: each.bytes_per_call, default=None)
     if first is None or growth is None or not _owns_the_growth(first, growth):
         return list(found)
-    gone = [each for each in found if _is_of_sites(each, first) and _is_explained(each, growth)]
-    handed = [each for each in gone if _constant_bytes(each) < _NEARLY_ALL * _bytes(each)]
+    sites = sorted(
+        (each for each in found if _is_of_sites(each, first)), key=lambda each: each.bytes_per_call
+    )
+    gone, by_chance = [], 0.0
+    for each in sites:
+        if _is_handed_or_constant(each):
+            gone.append(each)
+        elif by_chance + each.bytes_per_call <= _CHANCE_SHARE * growth:
+            by_chance += each.bytes_per_call
+            gone.append(each)
+    handed = [
+        each
+        for each in found
+        if each in gone and _constant_bytes(each) < _NEARLY_ALL * _bytes(each)
+    ]
     more = sum(each.bytes_per_call for each in handed)
     size = max(first.bytes_per_call, min(first.bytes_per_call + more, growth))
     told = [each for each in handed if each.bytes_per_call >= _WORTH_A_WORD * growth]
@@ -69,16 +82,16 @@ def _is_of_sites(cluster: Cluster, first: Cluster) -> bool:
     )
 
 
-def _is_explained(cluster: Cluster, growth: float) -> bool:
+def _is_handed_or_constant(cluster: Cluster) -> bool:
     told = _constant_bytes(cluster) + sum(
         _grown(site) for site, _ in cluster.sites if _is_handed_on(site) and not _is_constant(site)
     )
-    return cluster.bytes_per_call <= _CHANCE_SHARE * growth or told >= _NEARLY_ALL * _bytes(cluster)
+    return told >= _NEARLY_ALL * _bytes(cluster)
 
 
 def _is_handed_on(site: Finding) -> bool:
     """Whether every block, of every window, is of a size that free lists hand on."""
-    growth = zip(pairwise(site.counts), pairwise(site.sizes), strict=True)
+    growth = zip(pairwise(site.counts), pairwise(site.sizes), strict=False)
     sizes = {(size - before) / max(count - less, 1) for (less, count), (before, size) in growth}
     return len(sizes) == 1 and sizes <= {*_FREE_LIST_BYTES}
 

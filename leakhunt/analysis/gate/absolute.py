@@ -109,17 +109,22 @@ def _above(
     sentence = message(
         "gate.at-least", "{rate}, lower bound {low}", rate=figures["rate"], low=figures["low"]
     )
-    is_bounded = entry.attribution is not None and entry.verdict.kind is Kind.BOUNDED_CACHE
-    if is_bounded and trend.unit is Unit.BYTES:
-        reason = message(
-            "gate.bounded",
-            "{told}, until bounded caches are full: {sentence}",
-            told=sentence,
-            sentence=entry.verdict.sentence,
-        )
+    if trend.unit is Unit.BYTES and (reason := until_full(entry, sentence)) is not None:
         return _checked(budget, trend.unit, GateAnswer.WITHIN_BUDGET, reason, trend)
     return _checked(
         budget, trend.unit, GateAnswer.OVER_BUDGET, with_ending(sentence, entry.run), trend
+    )
+
+
+def until_full(entry: JudgedRun, told: Text) -> Text | None:
+    """What is told of growth that is known to be that of caches that end; None: it is not."""
+    if entry.attribution is None or entry.verdict.kind is not Kind.BOUNDED_CACHE:
+        return None
+    return message(
+        "gate.bounded",
+        "{told}, until bounded caches are full: {sentence}",
+        told=told,
+        sentence=entry.verdict.sentence,
     )
 
 

@@ -52,13 +52,15 @@ def answer_on(
         result = not_measured(run.plan.scenario, run.plan.variant, no_sample(run))
         return replace(result, entries=tuple(entries), attempts=attempts)
     is_compared = difference is not None and not difference.refusal
-    budgets = terms.budgets if is_compared else _with_defaults(terms.budgets, entries)
+    budgets = _with_small_objects(terms.budgets, entries)
+    implied = () if is_compared else _implied(budgets, entries)
     attribution = next((each.attribution for each in entries if each.attribution is not None), None)
     suspects = attribution.suspects if attribution is not None else ()
     accepted = tuple(_accepted(suspects, terms))
-    checks = check_all(
-        entries, budgets, difference.lines if difference is not None and is_compared else None
-    )
+    lines = difference.lines if difference is not None and is_compared else None
+    checks = check_all(entries, budgets, lines)
+    if implied:
+        checks += _decided(check_all(entries, implied), terms.budgets)
     if attribution is not None and accepted:
         names = {suspect.fingerprint for suspect, _ in accepted}
         counting = [each for each in suspects if each.fingerprint not in names]
@@ -84,21 +86,33 @@ def answer_on(
     )
 
 
-def _with_defaults(budgets: Sequence[Budget], entries: Sequence[JudgedRun]) -> Sequence[Budget]:
-    """The budgets, and that nothing may leak of what none of them is about.
+def _with_small_objects(
+    budgets: Sequence[Budget], entries: Sequence[JudgedRun]
+) -> Sequence[Budget]:
+    """The budgets, those of the live heap for small objects as well, unless they have their own."""
+    if {budget.series for budget in budgets} & {PYTHON_BLOCKS, PYTHON_LIVE}:
+        return budgets
+    return (*budgets, *of_the_heap(budgets, entries))
 
-    What holds all memory, such as RSS, is about live memory as well. The live heap is so about
-    small objects, in bytes: a budget is one more thing to keep, and none less.
+
+def _implied(budgets: Sequence[Budget], entries: Sequence[JudgedRun]) -> Sequence[Budget]:
+    """That nothing may leak of what no budget is about: one is one more thing to keep, none less.
+
+    What holds all memory, such as RSS, is about live memory as well.
     """
     about = {budget.series for budget in budgets}
-    if not about & {PYTHON_BLOCKS, PYTHON_LIVE}:
-        budgets = (*budgets, *of_the_heap(budgets, entries))
-        about |= {budget.series for budget in budgets}
     if PYTHON_LIVE in about:
         about |= {PYTHON_BLOCKS}
     if any(has_role(series, SeriesRole.RETAINED) for series in about):
         about |= {LIVE_HEAP, PYTHON_BLOCKS}
-    return (*budgets, *(each for each in default_budgets(entries) if each.series not in about))
+    return tuple(each for each in default_budgets(entries) if each.series not in about)
+
+
+def _decided(checks: Sequence[BudgetResult], budgets: Sequence[Budget]) -> tuple[BudgetResult, ...]:
+    """What nobody asked for and too few calls were made for is left out, if memory has a budget."""
+    if not any(has_role(each.series, SeriesRole.LIVE, SeriesRole.RETAINED) for each in budgets):
+        return tuple(checks)
+    return tuple(each for each in checks if each.answer is not GateAnswer.INCONCLUSIVE)
 
 
 def not_measured(scenario: str, variant: str, reason: Text) -> VariantResult:

@@ -14,7 +14,15 @@ from leakhunt.model.gate import SECONDS_PER_CALL, Budget, BudgetResult, Extent, 
 from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending
-from leakhunt.model.series import PEAK_RSS, RSS, Unit, leak_series, live_memory
+from leakhunt.model.series import (
+    PEAK_RSS,
+    PYTHON_BLOCKS,
+    PYTHON_LIVE,
+    RSS,
+    Unit,
+    leak_series,
+    live_memory,
+)
 from leakhunt.model.verdict import Status
 from leakhunt.text.message import Message, message
 
@@ -160,6 +168,8 @@ def by_the_baseline(
 ) -> Iterator[BudgetResult]:
     """The live series that no budget holds against the baseline: they may not have got worse."""
     compared = {_line_name(budget) for budget in budgets if budget.more}
+    if PYTHON_LIVE in compared:
+        compared.add(PYTHON_BLOCKS)  # the same objects
     for line in lines:
         if line.name in leak_series() and line.name not in compared:
             budget = Budget(line.name, 0.0, Extent.CALL, more=True, text="+0")

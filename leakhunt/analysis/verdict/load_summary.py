@@ -25,6 +25,8 @@ MOSTLY_FAILED_SHARE = 0.5
 _WORTH_A_WORD_SHARE = 0.01
 # Slower by less is what a busy machine does.
 _FELL_BELOW = 0.75
+# The quantiles of so many of the requests are those of all.
+_NEARLY_ALL = 0.95
 _QUANTILES = ((P50, 0.50), (P95, 0.95), (P99, 0.99))
 # Each of so many blocks of the last third must be slower than each of the first: by chance once in
 # 70 times, and by so much besides.
@@ -44,6 +46,8 @@ def load_summary(run: Run) -> LoadSummary | None:
     first, last = judged.throughput_of_thirds()
     failed = sum(_column(run, FAILURES))
     times = _response_times(run)
+    if times.total() < _NEARLY_ALL * sum(judged.requests):  # its last part was not noted
+        times.clear()
     half, p95, p99 = (
         _quantile(times.items(), share)
         if times

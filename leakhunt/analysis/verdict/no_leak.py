@@ -73,6 +73,8 @@ def _level(run: Run, trends: Mapping[str, Trend]) -> list[Text]:
         return []
     first = run.calls[run.judged_from - 1] if run.judged_from else 0
     if (after := level_after(trends)) is None:
+        if not _rose_in_warm_up(run, live):
+            return []
         return [
             message(
                 "verdict.level_since_warm_up",
@@ -89,6 +91,14 @@ def _level(run: Run, trends: Mapping[str, Trend]) -> list[Text]:
             size=Amount(live),
         )
     ]
+
+
+def _rose_in_warm_up(run: Run, live: int) -> bool:
+    """Whether most of what live memory rose by came before the judged part."""
+    start, heap = run.reading("start"), run.samples.get(LIVE_HEAP, ())
+    if start is None or LIVE_HEAP not in start.values or not 0 < run.judged_from < len(heap):
+        return False
+    return heap[run.judged_from] - start.values[LIVE_HEAP] > live / 2
 
 
 def level_after(trends: Mapping[str, Trend]) -> float | None:

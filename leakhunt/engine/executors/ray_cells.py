@@ -153,6 +153,14 @@ class RayCells:
             with warnings.catch_warnings(action="ignore"):  # says it in four lines
                 self._ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            if address == _OF_OUR_OWN:
+                raise UsageError(
+                    message(
+                        "matrix.no-own-cluster",
+                        "--on ray: Ray cannot start here: {error}",
+                        error=" ".join(str(error).split()),
+                    )
+                ) from error
             raise UsageError(
                 message(
                     "matrix.no-cluster",

@@ -11,7 +11,7 @@ from leakhunt.model.plan import Work
 from leakhunt.model.report import JudgedRun, LoadSummary, Report
 from leakhunt.model.run import Run
 from leakhunt.text.language import mark, tr
-from leakhunt.text.number import three_digits
+from leakhunt.text.number import three_digits, two_digits
 
 LOAD_HEADINGS = (
     mark("variant"),
@@ -64,7 +64,7 @@ def failed_cell(summary: LoadSummary | None) -> str:
         return "–"
     if not summary.failed:
         return tr("none")
-    return f"{summary.failed:,} ({100 * summary.failed / summary.requests:.2g} %)"
+    return f"{summary.failed:,} ({two_digits(100 * summary.failed / summary.requests)} %)"
 
 
 def load_lines(report: Report) -> Iterator[str]:

@@ -24,6 +24,7 @@ from leakhunt.model.gate import (
     VariantResult,
     gravest,
 )
+from leakhunt.model.kinds import Kind
 from leakhunt.model.report import JudgedRun
 from leakhunt.model.run import Ending, Outcome, Reading, Run
 from leakhunt.model.series import Unit
@@ -548,3 +549,42 @@ def test_small_objects_of_a_run_that_ended_early_are_no_pass(make_run: MakeRun) 
     result = only(own, killed)
     assert result.answer is GateAnswer.INCONCLUSIVE
     assert "ended early" in str(result.reason)
+
+
+def test_small_objects_of_a_cache_that_ends_are_within_as_those_of_the_heap_are(
+    make_run: MakeRun,
+) -> None:
+    (entry,) = hunted(small_objects_run(make_run, blocks=16, rate=864))
+    cache = replace(entry, verdict=replace(entry.verdict, kind=Kind.BOUNDED_CACHE))
+    own = replace(PER_CALL, series="python_live", amount=256.0)
+    assert check_all([entry], [own])[0].answer is GateAnswer.OVER_BUDGET
+    (check,) = check_all([cache], [own])
+    assert check.answer is GateAnswer.WITHIN_BUDGET
+    assert "until bounded caches are full" in str(check.reason)
+
+
+def test_small_objects_are_held_to_the_heaps_budget_beside_a_baseline(make_run: MakeRun) -> None:
+    run = small_objects_run(make_run, blocks=16, rate=864)
+    same = line("python_blocks", Conclusion.NO_DIFFERENCE, Interval(0.0, -0.1, 0.1))
+    difference = BaselineDifference((same,))
+    quarter = replace(PER_CALL, amount=256.0)
+    answer = answer_on(judged(run), Terms((quarter,), (), TODAY), difference)
+    assert answer.answer is GateAnswer.OVER_BUDGET
+
+
+def test_more_small_objects_are_allowed_by_their_own_budget(make_run: MakeRun) -> None:
+    run = small_objects_run(make_run, blocks=16, rate=864)
+    more = Budget("python_live", 1024.0, Extent.CALL, more=True, text="+1 KiB/call")
+    grown = [
+        line("python_live", Conclusion.INCREASE, Interval(500.0, 450.0, 550.0)),
+        line("python_blocks", Conclusion.INCREASE, Interval(9.0, 8.0, 10.0)),
+    ]
+    checks = {each.budget.series: each.answer for each in check_all(judged(run), [more], grown)}
+    assert checks["python_live"] is GateAnswer.WITHIN_BUDGET
+    assert "python_blocks" not in checks
+
+
+def test_what_nobody_asked_for_does_not_hold_up_a_short_run(make_run: MakeRun) -> None:
+    short = make_run(rss=[BASE] * 30, threads=[4] * 30, live_heap=[BASE] * 30)
+    assert checks_of(short, RSS_TOTAL) == {"rss": GateAnswer.WITHIN_BUDGET}
+    assert checks_of(short)["threads"] is GateAnswer.INCONCLUSIVE

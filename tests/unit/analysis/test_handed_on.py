@@ -84,6 +84,13 @@ def test_what_free_lists_hand_on_is_the_holders_and_what_a_window_leaves_is_nobo
     assert first.bytes_per_call == pytest.approx(made[0].bytes_per_call + handed)
 
 
+def test_small_sites_are_chance_only_as_long_as_they_are_little_together() -> None:
+    frames = [replace(SEND, file=f"uvicorn/{one}.py", function=one) for one in "abcdef"]
+    small = [of(512, (4, 5, 7), f"9{number}", frame) for number, frame in enumerate(frames)]
+    left = with_handed_on(found(inflight(), QUOTES, *small), GROWTH)
+    assert len(left) == 1 + 5  # 28 of 629 B/call is less than 5 %; 57 is more
+
+
 def test_the_holder_never_gets_more_than_the_growth() -> None:
     (first,) = with_handed_on(found(inflight(), QUOTES, HEADERS), 400.0)
     assert first.bytes_per_call == 400.0

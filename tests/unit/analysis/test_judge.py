@@ -229,6 +229,14 @@ def test_a_cache_that_filled_before_the_judged_calls_is_a_bounded_cache(make_run
     assert "Level since the warm-up (75 calls), 1.00 MiB above the start" in str(verdict.sentence)
 
 
+def test_what_rose_in_the_judged_calls_was_not_level_since_the_warm_up(make_run: MakeRun) -> None:
+    heap = [BASE] * 75 + [BASE + 200 * call for call in range(225)]
+    readings = settled({"rss": BASE, "live_heap": BASE}, {"rss": BASE, "live_heap": BASE + MIB})
+    verdict = judge(make_run(readings=[readings[0], *readings[2:]], live_heap=heap, rss=flat()))
+    assert verdict.status is Status.NO_LEAK
+    assert "Level since" not in str(verdict.sentence)
+
+
 def test_series_that_cannot_show_memory_never_make_a_run_clean(make_run: MakeRun) -> None:
     verdict = judge(make_run(threads=flat(at=1), descriptors=flat(at=7)))
     assert verdict.status is Status.INCONCLUSIVE

@@ -115,13 +115,15 @@ def test_quantiles_are_those_of_all_judged_requests() -> None:
     """Of samples of five requests the 99th percentile is the slowest: their median says nothing."""
     run = soak(Made(samples=200))
     first = run.judged_from
-    assert first > 2
+    without = load_summary(run)
+    assert first > 2 and without is not None and without.p99_seconds < 1
+    requests = without.requests
     fast, slow = 10_000_000, 5_000_000_000
     notes = (
         response_times(0),
         response_times(first, (slow, 50)),  # the warm-up is left out
-        response_times(first + 10, (fast, 600), (slow, 52)),
-        response_times(run.samples_done, (fast, 900), (slow, 70)),
+        response_times(first + 10, (fast, requests // 2), (slow, 52)),
+        response_times(run.samples_done, (fast, requests - 20), (slow, 70)),
     )
     found = load_summary(replace(run, notes=notes))
     assert found is not None
@@ -133,5 +135,5 @@ def test_quantiles_are_those_of_all_judged_requests() -> None:
         replace(run, notes=(*notes, resumed, response_times(run.samples_done, (slow, 70))))
     )
     assert again is not None and again.p95_seconds == 5.0
-    earlier = load_summary(run)
-    assert earlier is not None and 0 < earlier.p99_seconds < 1
+    # Killed before the end, the last part was not noted: what the samples say is all there is.
+    assert load_summary(replace(run, notes=notes[:-1])) == without

@@ -119,27 +119,53 @@ def test_a_full_container_is_reason_to_go_early(tmp_path: Path) -> None:
     assert worker.ended.wait(20)
 
 
+def refuse_for(worker: Worker, seconds: int, rss: int) -> None:
+    worker.guard.refuse_until_well()
+    for _ in range(seconds):
+        worker.recycler.look(rss * MIB)
+        worker.now += 1.0
+    worker.recycler.look(rss * MIB)
+
+
 def test_a_container_that_stays_full_is_reason_for_one_that_never_settled(tmp_path: Path) -> None:
     """Of workers that refuse nearly all, none serves its first requests: all would stay so."""
     worker = Worker(tmp_path)
     worker.recycler.look(400 * MIB)
     worker.serve(1, 426)
-    worker.guard.refuse_until_well()
-    for worker.now in (10.0, 20.0, 29.0):
-        worker.recycler.look(426 * MIB)
+    refuse_for(worker, 29, 426)
     assert not worker.guard.draining
-    worker.now = 31.0
-    worker.recycler.look(426 * MIB)
+    refuse_for(worker, 2, 426)
     assert worker.ended.wait(20)
 
 
-def test_a_worker_that_gives_nothing_back_stays_in_a_full_container(tmp_path: Path) -> None:
+def test_what_the_first_request_left_is_given_back(tmp_path: Path) -> None:
+    """Nobody looks before it: what is fresh is what the process held when it began."""
+    worker = Worker(tmp_path)
+    begun = worker.guard.rss_bytes() // MIB
+    worker.serve(1, begun + 80)
+    refuse_for(worker, 31, begun + 80)
+    assert worker.ended.wait(20)
+
+
+@pytest.mark.parametrize(("most", "rss"), [("+100 MiB", 424), ("100 MiB", 400)])
+def test_a_worker_that_gives_nothing_back_stays_in_a_full_container(
+    tmp_path: Path, most: str, rss: int
+) -> None:
+    worker = Worker(tmp_path, max_bytes=most)
+    worker.recycler.look(400 * MIB)
+    worker.serve(1, rss)
+    refuse_for(worker, 100, rss)
+    assert not worker.guard.draining
+
+
+def test_the_time_between_two_requests_is_not_spent_refusing(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
     worker.recycler.look(400 * MIB)
-    worker.serve(1, 424)
-    worker.guard.refuse_until_well()
-    worker.now = 100.0
-    worker.recycler.look(424 * MIB)
+    worker.serve(1, 450)
+    worker.now = 3600.0
+    refuse_for(worker, 1, 450)
+    worker.now = 7200.0
+    worker.recycler.look(450 * MIB)
     assert not worker.guard.draining
 
 
@@ -147,8 +173,9 @@ def test_as_long_serving_as_refusing_is_no_reason(tmp_path: Path) -> None:
     worker = Worker(tmp_path)
     worker.recycler.look(400 * MIB)
     worker.serve(1, 450)
-    for turn in range(20):
-        worker.guard.refuse_until_well() if turn % 2 else worker.guard.breaker.reset()
+    for _ in range(10):
+        refuse_for(worker, 20, 450)
+        worker.guard.breaker.reset()
         worker.now += 20.0
         worker.recycler.look(450 * MIB)
     assert not worker.guard.draining

@@ -96,3 +96,12 @@ def test_a_recorded_text_is_read_back_as_the_message_that_said_it() -> None:
     with speaking("zh"):
         assert str(text) == "cgroup v2，1.50 GiB"
     assert read_back("limit.cgroup", template, "none") is None
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "shown"),
+    [(".2g", 99.4, "99"), (".2g", 100, "100"), (".2g", 123, "120"), (".3g", 7734.0, "7,730"),
+     (".3g", 999.4, "999"), (".3g", 0.01234, "0.0123")],
+)  # fmt: skip
+def test_large_numbers_have_no_exponent(form: str, value: float, shown: str) -> None:
+    assert str(message("made.number", f"{{n:{form}}} %", n=value)) == f"{shown} %"
