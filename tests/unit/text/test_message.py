@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from leakhunt.amounts import Amount, Count, Rate, Seconds
 from leakhunt.model.kinds import Kind
 from leakhunt.model.plan import Work
