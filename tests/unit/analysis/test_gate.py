@@ -485,7 +485,7 @@ def test_small_objects_are_held_to_the_budget_of_the_heap_that_leaves_them_out(
     assert answer.answer is GateAnswer.OVER_BUDGET
     (check,) = (each for each in answer.checks if each.answer is GateAnswer.OVER_BUDGET)
     assert (check.budget.series, check.budget.text) == ("python_live", "256/call")
-    assert (check.estimate, check.low) == (pytest.approx(864), pytest.approx(864))
+    assert check.estimate == check.low == pytest.approx(864)
     assert "864 B/call (864 to 864 B/call between collections)" in str(check.reason)
     assert set(checks_of(leaks, replace(quarter, amount=1024.0)).values()) == {
         GateAnswer.WITHIN_BUDGET
