@@ -495,8 +495,7 @@ def test_memory_profiler_tells_the_line_that_grows(
     found = hunted(start(Instrument.LINES, state), state, grow)
     sizes = {each.stack[0].source: each.sizes[-1] - each.sizes[0] for each in found}
     # Of 37 MiB: some kernels take back pages that nobody has looked at for a while.
-    assert sizes["state.kept.append(bytearray(1 << 20))"] > 16 * (1 << 20)
-    assert sizes["len(state.kept)"] < 4 << 20
+    assert sizes["state.kept.append(bytearray(1 << 20))"] > 4 << 20 > sizes["len(state.kept)"]
     assert {each.counts[-1] - each.counts[0] for each in found} == {MARKS[-1] - MARKS[0]}
 
 
