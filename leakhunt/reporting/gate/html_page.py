@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -169,8 +170,11 @@ def _links_of(variant: VariantResult, gated: GateResult) -> list[Link]:
 
 
 def _links(pages: Pages, gated: GateResult) -> Iterator[Link]:
+    is_one_of_several = sum(each.scenario == pages.scenario for each in gated.pages) > 1
     if pages.report:
-        yield Link(_url(pages.report), tr("report on {scenario}", scenario=pages.scenario))
+        folder = PurePosixPath(pages.report).parent.name
+        name = folder if is_one_of_several else pages.scenario
+        yield Link(_url(pages.report), tr("report on {scenario}", scenario=name))
     if pages.comparison:
         text = tr(
             "comparison of {scenario} with {against}",

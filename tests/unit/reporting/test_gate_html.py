@@ -306,3 +306,10 @@ def test_it_is_told_in_chinese(gates: Mapping[str, GateResult], kind: str) -> No
     with speaking("zh"):
         html = page(gates[kind])
     assert '<html lang="zh-CN">' in html and "预算" in html
+
+
+def test_reports_on_functions_of_one_file_are_told_apart() -> None:
+    both = (Pages("svc", "svc.quote/report.html"), Pages("svc", "svc.rates/report.html"))
+    html = page(gated(variant(), pages=both))
+    assert "report on svc.quote" in html and "report on svc.rates" in html
+    assert "report on svc<" in page(gated(variant(), pages=both[:1]))
