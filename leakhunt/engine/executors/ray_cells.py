@@ -42,6 +42,7 @@ _MEMORY_MARGIN = 1.25
 _WAIT_SECONDS = 0.5
 _ANSWER_SECONDS = 5.0
 _OF_OUR_OWN = "local"
+_ELSEWHERE = "ray://"
 # As many tasks wait at Ray as have room, and some: it is not given thousands at once.
 _AHEAD = 4
 # memray's own captures may be large, and are left on the node.
@@ -143,15 +144,14 @@ class RayCells:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         address = _address_here() if self._address == "ray" else self._address
         options: dict[str, Any] = {"log_to_driver": False}
-        if address.startswith("ray://"):
+        if address.startswith(_ELSEWHERE):
             _check_client()
         else:
             options |= {"logging_level": "ERROR", "configure_logging": False}
         if address == _OF_OUR_OWN:
             options["include_dashboard"] = False
         try:
-            with warnings.catch_warnings(action="ignore"):  # says it in four lines
-                self._ray.init(address=address, **options)
+            self._init(address, options)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             if address == _OF_OUR_OWN:
                 raise UsageError(
@@ -169,6 +169,19 @@ class RayCells:
                     on=address,
                 )
             ) from error
+
+    def _init(self, address: str, options: Mapping[str, Any]) -> None:
+        """Connect; to a cluster elsewhere twice, since Ray's server for a client may hang."""
+        elsewhere = address.removeprefix(_ELSEWHERE) if address.startswith(_ELSEWHERE) else ""
+        if elsewhere and not _is_answering(elsewhere):  # Ray would ask for half a minute
+            raise ConnectionError(elsewhere)
+        with warnings.catch_warnings(action="ignore"):  # says it in four lines
+            try:
+                self._ray.init(address=address, **options)
+            except ConnectionError:
+                if not elsewhere:
+                    raise
+                self._ray.init(address=address, **options)
 
     def _started_counter(self) -> Any:
         from leakhunt.engine.executors.ray_attempts import AttemptCounter
@@ -252,11 +265,20 @@ def _address_here() -> str:
     if address := os.environ.get("RAY_ADDRESS"):
         return address
     try:
-        host, _, port = known.read_text("utf-8").strip().rpartition(":")
-        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+        found = known.read_text("utf-8").strip()
     except (OSError, ValueError):
         return _OF_OUR_OWN
-    return f"{host}:{port}"
+    return found if _is_answering(found) else _OF_OUR_OWN
+
+
+def _is_answering(place: str) -> bool:
+    """Whether somebody listens at ``HOST:PORT``."""
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def ray_package() -> Any:

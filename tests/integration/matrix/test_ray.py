@@ -114,7 +114,7 @@ def test_a_lost_node_loses_no_cell_and_doubles_none(cluster: Any, tmp_path: Path
     service.write_text(SERVICE, "utf-8")
 
     def lose() -> None:
-        time.sleep(2)  # in the middle of the next cells
+        time.sleep(4)  # in the middle of the next cells, which take six seconds
         cluster.remove_node(cluster.nodes[1], allow_graceful=False)
 
     follower = Follower(lose)

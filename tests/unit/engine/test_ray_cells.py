@@ -127,3 +127,15 @@ def test_a_cluster_elsewhere_needs_rays_client(
 def test_no_statistics_are_sent(ray: MadeRay) -> None:
     connect("ray")
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_cluster_elsewhere_is_asked_twice_and_only_if_it_listens(
+    ray: MadeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        assert "no Ray cluster answers there" in connect(there)
+    assert ray.addresses == [there, there]
+    assert "no Ray cluster answers there" in connect(there)
+    assert ray.addresses == [there, there]
