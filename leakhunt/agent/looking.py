@@ -338,7 +338,7 @@ class _Sizes:
     def of(self, each: Any, referents: int = 0) -> int:
         """Bytes as an allocator hands them out; 0 of what refuses.
 
-        With the values of attributes that need no dict, which are among so many `referents`.
+        With the values of attributes that need no dict, of which `referents` says the number.
         """
         kind = type(each)
         function = self._functions.get(kind)

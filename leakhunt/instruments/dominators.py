@@ -48,9 +48,9 @@ _ALONE = 4
 # From here on, what is not tracked is worth a name of its own; a dict is, whatever is in it.
 _LARGE_BYTES = 64 << 10
 _POINTER_BYTES = 8
-# An object without a dict of its own has at most so many attributes, with its class.
+# The most attributes that an object without a dict has, with its class.
 _MOST_ATTRIBUTES = 31
-# So many pointers come before them; 3.12 has them in a block of their own, which begins with one.
+# Pointers before the attributes; 3.12 has those in a separate block, with a header of one pointer.
 _POINTERS_BESIDE = 1 if sys.version_info[:2] == (3, 12) else 2
 # An allocator hands out multiples of this.
 _ALIGNED_BYTES = 16
@@ -406,7 +406,7 @@ def _taken(size: int) -> int:
 def _size_of(each: Any, way: int, beside: int = 0) -> int:
     """As an allocator hands it out, and without a call of what a class of the user's defines.
 
-    `beside` it are so many bytes of its own.
+    `beside`: bytes of its attributes, which are in no size.
     """
     try:
         own = sys.getsizeof if way & _PLAIN else size_function(type(each))

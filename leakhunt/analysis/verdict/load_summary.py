@@ -25,7 +25,7 @@ MOSTLY_FAILED_SHARE = 0.5
 _WORTH_A_WORD_SHARE = 0.01
 # Slower by less is what a busy machine does.
 _FELL_BELOW = 0.75
-# The quantiles of so many of the requests are those of all.
+# The share of the requests from which on their quantiles stand for those of all.
 _NEARLY_ALL = 0.95
 _QUANTILES = ((P50, 0.50), (P95, 0.95), (P99, 0.99))
 # Each of so many blocks of the last third must be slower than each of the first: by chance once in

@@ -147,6 +147,16 @@ def test_what_the_first_request_left_is_given_back(tmp_path: Path) -> None:
     assert worker.ended.wait(20)
 
 
+def test_a_forked_worker_is_as_fresh_as_what_it_was_forked_from(tmp_path: Path) -> None:
+    """It is looked at for the first time after its first request."""
+    worker = Worker(tmp_path)
+    worker.recycler.look(10 * MIB)
+    worker.recycler._pid = -1
+    worker.serve(1, 60)
+    refuse_for(worker, 31, 60)
+    assert worker.ended.wait(20)
+
+
 @pytest.mark.parametrize(("most", "rss"), [("+100 MiB", 424), ("100 MiB", 400)])
 def test_a_worker_that_gives_nothing_back_stays_in_a_full_container(
     tmp_path: Path, most: str, rss: int
